@@ -1,0 +1,253 @@
+"""What can be launched and how it becomes processes. A new kind goes here."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from django.conf import settings
+
+from .sandboxes.base import Cell, Launch, Process
+
+ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+ENV_COUNT = 100
+ENV_BYTES = 64 * 1024
+TITLE_LENGTH = 120
+
+
+class InvalidSpec(Exception):
+    """A launch was refused; `fields` maps a field's name to a sentence."""
+
+    def __init__(self, fields: dict[str, str]):
+        super().__init__(" ".join(fields.values()))
+        self.fields = fields
+
+
+class NotConfigured(Exception):
+    """This server cannot run that kind yet; the message says what to set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    name: str
+    label: str
+    hint: str
+    modes: tuple[str, ...] = ()
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("command", "Shell command", "Run by bash in a sandbox of its own."),
+        Kind(
+            "python",
+            "Python",
+            "As a script (plain, fast, lossless) or as a notebook cell (rich results).",
+            modes=("script", "notebook"),
+        ),
+        Kind("parallel", "Parallel tasks", "Several shell commands side by side in one sandbox."),
+        Kind("agent", "Claude agent", "A prompt that a Claude agent works on."),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A checked launch request: what a person asked for, with every default filled in."""
+
+    kind: str
+    program: str | list[str]
+    mode: str = ""
+    language: str = ""
+    timeout: float = 300
+    env: dict[str, str] = field(default_factory=dict, repr=False)
+    cwd: str = ""
+    stdin: bool = False
+    title: str = ""
+
+
+def parse_spec(values: Mapping) -> Spec:
+    """Check a launch request as the API and the form send it.
+
+    Raises InvalidSpec with one sentence per field, all of them at once.
+    """
+    errors: dict[str, str] = {}
+
+    def checked(name, check, *args):
+        try:
+            return check(values.get(name), *args)
+        except ValueError as error:
+            errors[name] = str(error)
+
+    unknown = sorted(set(values) - set(Spec.__dataclass_fields__))
+    if unknown:
+        errors[str(unknown[0])[:80]] = (
+            f"Unknown field. Use only {', '.join(Spec.__dataclass_fields__)}."
+        )
+    kind = checked("kind", _kind)
+    mode = checked("mode", _mode, kind)
+    spec = {
+        "kind": kind,
+        "program": checked("program", _program, kind),
+        "mode": mode,
+        "language": checked("language", _language, kind, mode),
+        "timeout": checked("timeout", _timeout),
+        "env": checked("env", _env),
+        "cwd": checked("cwd", _cwd),
+        "stdin": checked("stdin", _stdin, mode),
+        "title": checked("title", _title),
+    }
+    if errors:
+        raise InvalidSpec(errors)
+    return Spec(**{**spec, "title": spec["title"] or default_title(spec["program"])})
+
+
+def check_configured(spec: Spec) -> None:
+    """Raises NotConfigured if this server cannot run that kind."""
+    if spec.kind == "agent":
+        raise NotConfigured("Agent runs are not configured on this server. Launch another kind.")
+
+
+def default_title(program: str | list[str]) -> str:
+    first = program[0] if isinstance(program, list) else program
+    lines = (line.strip() for line in first.splitlines())
+    title = next((line for line in lines if line and not line.startswith(("#!", "import "))), "")
+    title = "".join(char if char.isprintable() else " " for char in title) or "Untitled"
+    return title if len(title) <= 80 else title[:79] + "…"
+
+
+def launch_of(
+    *, run_id: str, owner: str, kind: str, mode: str, language: str, program: str | list[str],
+    env: dict[str, str], cwd: str, stdin: bool,
+) -> Launch:  # fmt: skip
+    """How a run becomes processes, or a cell in notebook mode."""
+    cell, processes = None, ()
+    if kind == "parallel":
+        # Numbered from 1: task 0 is the run itself.
+        processes = tuple(Process(n, "bash", text) for n, text in enumerate(program, start=1))
+    elif mode == "notebook":
+        cell = Cell(language or "python", program)
+    else:
+        processes = (Process(0, "python" if kind == "python" else "bash", program),)
+    return Launch(
+        run_id=run_id, owner=owner, processes=processes, cell=cell,
+        env=env, cwd=cwd or None, stdin=stdin,
+    )  # fmt: skip
+
+
+def _kind(value) -> str:
+    if not value:
+        raise ValueError(f"Choose a kind: {', '.join(KINDS)}.")
+    if not isinstance(value, str) or value not in KINDS:
+        raise ValueError(f"Unknown kind. Use one of {', '.join(KINDS)}.")
+    return value
+
+
+def _mode(value, kind: str | None) -> str:
+    modes = KINDS[kind].modes if kind else ()
+    if value in (None, ""):
+        return modes[0] if modes else ""
+    if kind and not modes:
+        raise ValueError(f"Runs of kind {kind} have no mode. Leave it out.")
+    if kind and value not in modes:
+        raise ValueError(f"Unknown mode. Use one of {', '.join(modes)}.")
+    return value
+
+
+def _language(value, kind: str | None, mode: str | None) -> str:
+    if value in (None, ""):
+        return "python" if kind == "python" else ""
+    if value == "python" and kind in ("python", None):
+        return value
+    raise ValueError("This server runs python only. Leave the language out.")
+
+
+def _text(value, what: str, limit: int) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{what} must be a string.")
+    if "\0" in value:
+        raise ValueError(f"{what} contains a NUL byte. Remove it.")
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        raise ValueError(f"{what} contains half of a surrogate pair. Remove it.") from None
+    if size > limit:
+        raise ValueError(f"{what} is {size:,} bytes long; the most allowed is {limit:,}.")
+    return value
+
+
+def _program(value, kind: str | None) -> str | list[str]:
+    limit = settings.PROGRAM_BYTES
+    if kind == "parallel":
+        return _programs(value, limit)
+    if isinstance(value, list):
+        raise ValueError("A list of programs is for the kind parallel. Give one string.")
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise ValueError("The program is empty. Write what should run.")
+    text = _text(value, "The program", limit)
+    # Browsers send CRLF from a text area; bash would take the CR for a character.
+    return text.replace("\r\n", "\n")
+
+
+def _programs(value, limit: int) -> list[str]:
+    if not isinstance(value, list) or not value:
+        raise ValueError("Give the commands of a parallel run as a list, one per task.")
+    if len(value) > settings.MAX_TASKS:
+        raise ValueError(f"{len(value):,} tasks; the most allowed is {settings.MAX_TASKS}.")
+    programs = [_program(item, None) for item in value]
+    _text("".join(programs), "All tasks together", limit)
+    return programs
+
+
+def _timeout(value) -> float:
+    if value in (None, ""):
+        return settings.TIMEOUT_DEFAULT
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("The timeout must be a number of seconds, 0 for none.")
+    if not math.isfinite(value) or not 0 <= value <= settings.TIMEOUT_MAX:
+        raise ValueError(f"The timeout must be from 0 (none) to {settings.TIMEOUT_MAX:,} seconds.")
+    return value
+
+
+def _env(value) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError("The environment must be an object of names and string values.")
+    if len(value) > ENV_COUNT:
+        raise ValueError(f"At most {ENV_COUNT} environment values are allowed.")
+    for name, item in value.items():
+        if not isinstance(name, str) or not ENV_NAME.fullmatch(name):
+            raise ValueError(
+                f"{str(name)[:40]!r} is no environment name. "
+                "Use letters, digits and _, not beginning with a digit."
+            )
+        if name.startswith("STREAMSITE_"):
+            raise ValueError(f"{name[:40]} is reserved. Choose a name without STREAMSITE_.")
+        _text(item, f"The value of {name[:40]}", ENV_BYTES)
+    if sum(len(name) + len(item.encode()) for name, item in value.items()) > ENV_BYTES:
+        raise ValueError(f"The environment is too large; at most {ENV_BYTES:,} bytes are allowed.")
+    return dict(value)
+
+
+def _cwd(value) -> str:
+    return "" if value in (None, "") else _text(value, "The working directory", 1024)
+
+
+def _stdin(value, mode: str | None) -> bool:
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise ValueError("stdin must be true or false.")
+    if value and mode == "notebook":
+        raise ValueError("Notebook mode has no stdin. Use script mode.")
+    return value
+
+
+def _title(value) -> str:
+    if value in (None, ""):
+        return ""
+    text = " ".join(_text(value, "The title", TITLE_LENGTH * 4).split())
+    if len(text) > TITLE_LENGTH:
+        raise ValueError(f"The title is too long; at most {TITLE_LENGTH} characters are allowed.")
+    return text

@@ -1,0 +1,346 @@
+"""Runs, their chunks and the tokens of scripts.
+
+Here is the only place where a run's status changes. Each change is one
+conditional update that names the epoch, so an executor that was replaced while
+it slept changes nothing.
+"""
+
+import hashlib
+import secrets
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from . import kinds
+from .fields import SealedField, seal, unseal
+
+
+class Status(models.TextChoices):
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out", "Timed out"
+    LOST = "lost"
+
+
+HELD = (Status.STARTING, Status.RUNNING)
+ACTIVE = (Status.QUEUED, *HELD)
+
+
+def new_public_id() -> str:
+    return secrets.token_urlsafe(15)
+
+
+class RunQuerySet(models.QuerySet):
+    def visible_to(self, user):
+        if not user.is_active:
+            return self.none()
+        if user.has_perm("runs.view_run"):
+            return self
+        return self.filter(owner=user.pk)
+
+    def active(self):
+        return self.filter(status__in=ACTIVE)
+
+    def launch(self, owner, spec: kinds.Spec, rerun_of=None):
+        """Insert a queued run."""
+        return self.create(
+            kind=spec.kind,
+            mode=spec.mode,
+            language=spec.language,
+            title=spec.title,
+            program=spec.program,
+            cwd=spec.cwd,
+            stdin=spec.stdin,
+            timeout=spec.timeout,
+            env_names=sorted(spec.env),
+            env_sealed=seal(spec.env) if spec.env else "",
+            owner=owner,
+            owner_name=owner.get_username(),
+            rerun_of=rerun_of,
+            tasks=(
+                [{"status": Status.QUEUED.value, "exit_code": None} for _ in spec.program]
+                if spec.kind == "parallel"
+                else []
+            ),
+            sandbox=settings.SANDBOX,
+        )
+
+    # --- who executes ----------------------------------------------------------
+
+    def claim_next(self, executor: str, lease_seconds: float):
+        """Take the queued run whose turn it is; None if there is none.
+
+        Fair between users: the oldest run of the user with the fewest runs going.
+        """
+        while True:
+            busy = dict(
+                self.filter(status__in=HELD)
+                .values_list("owner")
+                .annotate(n=models.Count("pk"))
+                .order_by()
+            )
+            heads = (
+                self.filter(status=Status.QUEUED)
+                .values_list("owner")
+                .annotate(first=models.Min("pk"))
+                .order_by()
+            )
+            turn = min(((busy.get(o, 0), first) for o, first in heads), default=None)
+            if turn is None:
+                return None
+            if run := self.claim(turn[1], executor, lease_seconds):
+                return run
+            # Somebody else took it, or it was cancelled; the next look differs.
+
+    def claim(self, pk: int, executor: str, lease_seconds: float):
+        """Hold a queued run, or one whose lease has run out; None if we cannot."""
+        free = Q(status=Status.QUEUED) | Q(status__in=HELD, lease_until__lt=Now())
+        return self._take(self.filter(free, pk=pk), executor, lease_seconds)
+
+    def take_over(self, pk: int, executor: str, lease_seconds: float):
+        """Hold a run whose executor is known to be dead, whatever its lease says."""
+        held = self.filter(pk=pk, status__in=HELD).exclude(executor=executor)
+        return self._take(held, executor, lease_seconds)
+
+    def _take(self, chosen, executor: str, lease_seconds: float):
+        pk = chosen.values_list("pk", flat=True).first()
+        taken = pk is not None and chosen.update(
+            epoch=F("epoch") + 1,
+            executor=executor,
+            lease_until=Now() + timedelta(seconds=lease_seconds),
+            status=models.Case(
+                models.When(status=Status.QUEUED, then=models.Value(Status.STARTING)),
+                default=F("status"),
+            ),
+        )
+        return self.get(pk=pk) if taken else None
+
+    def renew(self, executor: str, lease_seconds: float) -> int:
+        """Heartbeat: extend every lease of one executor in one update."""
+        return self.filter(executor=executor, status__in=HELD).update(
+            lease_until=Now() + timedelta(seconds=lease_seconds)
+        )
+
+    def held(self, run):
+        """The run's row if we still hold it, else no row."""
+        return self.filter(pk=run.pk, epoch=run.epoch, status__in=HELD)
+
+    # --- what becomes of it ----------------------------------------------------
+
+    def set_sandbox(self, run, sandbox_id: str) -> bool:
+        return self.held(run).update(sandbox_id=sandbox_id) == 1
+
+    def begin(self, run) -> bool:
+        """Move a run we hold from starting to running; its clock starts now."""
+        begun = self.held(run).filter(status=Status.STARTING)
+        return begun.update(status=Status.RUNNING, started_at=Now()) == 1
+
+    def set_tasks(self, run, tasks: list[dict]) -> bool:
+        return self.held(run).update(tasks=tasks) == 1
+
+    def set_stalled(self, run, stalled: bool) -> bool:
+        return self.held(run).exclude(stalled=stalled).update(stalled=stalled) == 1
+
+    def finish(self, run, status: Status, *, exit_code=None, exit_codes=None, error="") -> bool:
+        """Move a run we hold into its final status; False if we no longer hold it."""
+        ended = self.held(run).update(
+            status=status,
+            finished_at=Now(),
+            exit_code=exit_code,
+            exit_codes=exit_codes,
+            error=error,
+            lease_until=None,
+            stalled=False,
+            env_sealed="",
+        )
+        return ended == 1
+
+    def request_cancel(self, run) -> bool:
+        """Ask for a run's end; a queued one ends here. False if it is final already."""
+        ended = self.filter(pk=run.pk, status=Status.QUEUED).update(
+            status=Status.CANCELLED,
+            cancel_requested_at=Now(),
+            finished_at=Now(),
+            error="Cancelled before it started.",
+            env_sealed="",
+        )
+        if ended:
+            return True
+        # Two people may cancel at once; the first one's time stays.
+        asked = self.filter(pk=run.pk, status__in=HELD)
+        asked.filter(cancel_requested_at=None).update(cancel_requested_at=Now())
+        return asked.exists()
+
+
+class Run(models.Model):
+    """One launch of a program by a user: kind, status, log."""
+
+    public_id = models.CharField(max_length=40, unique=True, default=new_public_id, editable=False)
+    kind = models.CharField(
+        max_length=16, choices=[(k.name, k.label) for k in kinds.KINDS.values()]
+    )
+    mode = models.CharField(max_length=16, blank=True)
+    language = models.CharField(max_length=16, blank=True)
+    title = models.CharField(max_length=200)
+    program = models.JSONField(help_text="A string; a list of strings for parallel.")
+    cwd = models.CharField("working directory", max_length=1024, blank=True)
+    stdin = models.BooleanField(default=False)
+    timeout = models.FloatField(default=300, help_text="Seconds; 0 for none.")
+    env_names = models.JSONField("environment names", default=list, blank=True)
+    env_sealed = SealedField(blank=True, default="", editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="runs"
+    )
+    # The name outlives the account: an audit a year later must still say who.
+    owner_name = models.CharField(max_length=150)
+    rerun_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL)
+
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
+    created_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    cancel_requested_at = models.DateTimeField(null=True)
+    exit_code = models.IntegerField(null=True)
+    exit_codes = models.JSONField(null=True)
+    error = models.TextField(blank=True, default="")
+    tasks = models.JSONField(default=list, help_text="Of a parallel run: status, exit_code.")
+    stalled = models.BooleanField(default=False)
+
+    sandbox = models.CharField(max_length=16)
+    sandbox_id = models.CharField(max_length=100, blank=True, default="")
+    executor = models.CharField(max_length=100, blank=True, default="")
+    epoch = models.IntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+
+    # Kept by the recorder in the transaction that stores the chunks they describe.
+    last_seq = models.BigIntegerField(default=0)
+    line_count = models.BigIntegerField(default=0)
+    output_bytes = models.BigIntegerField(default=0)
+    last_line = models.CharField(max_length=200, blank=True, default="")
+    dropped = models.JSONField(null=True)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["owner", "-id"], name="run_list_of_owner"),
+            models.Index(
+                fields=["status", "owner"],
+                name="run_queue_and_held",
+                condition=Q(status__in=["queued", "starting", "running"]),
+            ),
+            models.Index(fields=["-created_at"], name="run_admin_by_date"),
+        ]
+
+    def __str__(self):
+        return f"{self.title} ({self.public_id})"
+
+    @property
+    def is_final(self) -> bool:
+        return self.status not in ACTIVE
+
+    def may_be_changed_by(self, user) -> bool:
+        """Owner and superusers act; auditors only look."""
+        return user.is_active and (user.is_superuser or self.owner_id == user.pk)
+
+    def to_launch(self) -> kinds.Launch:
+        """What a sandbox needs. Raises fields.Unreadable when the key has changed."""
+        return kinds.launch_of(
+            run_id=self.public_id,
+            owner=self.owner_name,
+            kind=self.kind,
+            mode=self.mode,
+            language=self.language,
+            program=self.program,
+            env=unseal(self.env_sealed) if self.env_sealed else {},
+            cwd=self.cwd,
+            stdin=self.stdin,
+        )
+
+    def respec(self, env: dict[str, str] | None = None) -> dict:
+        """The fields that launched this run, to launch it again with `env`."""
+        values = {name: getattr(self, name) for name in ("kind", "program", "timeout", "stdin")}
+        optional = {n: getattr(self, n) for n in ("mode", "language", "cwd", "title")}
+        return values | {n: v for n, v in optional.items() if v} | {"env": env or {}}
+
+
+class Stream(models.TextChoices):
+    """Where a chunk came from; the value is the code in the database."""
+
+    STDOUT = "o", "stdout"
+    STDERR = "e", "stderr"
+    EVENT = "v", "event"
+    RESULT = "r", "result"
+    ERROR = "x", "error"
+    SYSTEM = "s", "system"
+
+
+STREAM_CODES = {label: code for code, label in Stream.choices}
+STREAM_NAMES = dict(Stream.choices)
+
+
+class Chunk(models.Model):
+    """The smallest recorded piece of output; never updated."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, db_index=False)
+    seq = models.BigIntegerField()
+    t = models.BigIntegerField("time", help_text="Microseconds since the run started.")
+    line = models.BigIntegerField(help_text="Newlines in the run's text before this chunk.")
+    stream = models.CharField(max_length=1, choices=Stream.choices)
+    task = models.SmallIntegerField(default=0)
+    text = models.TextField()
+    # Text, not jsonb: it refuses things that programs print.
+    data = models.TextField(null=True)  # noqa: DJ001  (null: no data; "" is not JSON)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "seq"], name="chunk_page_of_run")]
+
+    def __str__(self):
+        return f"#{self.seq} {self.get_stream_display()}"
+
+
+class ApiTokenQuerySet(models.QuerySet):
+    def make(self, user, name: str):
+        """A new token and its secret, which is kept nowhere: (ApiToken, str)."""
+        secret = "sst_" + secrets.token_urlsafe(32)
+        token = self.create(user=user, name=name, hint=secret[:8], digest=token_digest(secret))
+        return token, secret
+
+    def usable(self, secret: str):
+        """The token of a secret, with its user; None if unknown, revoked or inactive."""
+        return (
+            self.filter(digest=token_digest(secret), revoked_at=None, user__is_active=True)
+            .select_related("user")
+            .first()
+        )
+
+
+def token_digest(secret: str) -> str:
+    # 256 random bits need no slow hash: there is nothing to guess.
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class ApiToken(models.Model):
+    """Lets a script act as a user. The secret is shown once and stored hashed."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens"
+    )
+    name = models.CharField(max_length=80)
+    hint = models.CharField(max_length=12, help_text="How the secret begins.")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(db_default=Now())
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    objects = ApiTokenQuerySet.as_manager()
+
+    def __str__(self):
+        return f"{self.name} ({self.hint}…)"

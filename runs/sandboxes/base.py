@@ -1,0 +1,165 @@
+"""What a sandbox backend promises. A new backend is a module beside this one."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+# A run with this much waiting has its pipes paused: measured, it halves the
+# latency of the runs beside a flood.
+QUEUE_BYTES = 256 * 1024
+
+
+class SandboxError(Exception):
+    """The sandbox failed, not the program. The message is a sentence for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of a run: `program` is text in `language` ("bash" or "python")."""
+
+    task: int
+    language: str
+    program: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Code for a notebook kernel; `language` is a language name such as "python"."""
+
+    language: str
+    program: str
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Everything a backend needs to run one run.
+
+    Either `cell` is set (notebook mode) or `processes` is not empty. `env` holds
+    the user's values in clear; it must reach the program's environment and
+    nothing else. `cwd` is None for the sandbox's own working directory.
+    """
+
+    run_id: str
+    owner: str
+    processes: tuple[Process, ...] = ()
+    cell: Cell | None = None
+    env: dict[str, str] = field(default_factory=dict, repr=False)
+    cwd: str | None = None
+    stdin: bool = False
+
+
+class Piece(NamedTuple):
+    """Output as it was read: `at` is time.monotonic() of its first byte."""
+
+    task: int
+    stream: str  # "stdout", "stderr", "result", "error" or "system"
+    text: str
+    data: bytes | None = None  # JSON, for "result" and "error"
+    at: float = 0.0
+
+
+class OutputQueue:
+    """A run's output between its sandbox and the recorder, bounded in bytes.
+
+    put() never waits and never drops: whoever reads from the program looks at
+    `full` after each put(), stops reading when it is true and hands its resume
+    function to when_room(). All methods belong to the event loop's thread.
+    """
+
+    def __init__(self, limit: int = QUEUE_BYTES):
+        self._limit = limit
+        self._pieces: deque[Piece] = deque()
+        self._bytes = 0
+        self._closed = False
+        self._arrived = asyncio.Event()
+        self._waiting: list[Callable[[], None]] = []
+
+    @property
+    def full(self) -> bool:
+        return self._bytes >= self._limit
+
+    def put(
+        self, task: int, stream: str, text: str, data: bytes | None = None, at: float = 0.0
+    ) -> None:
+        self._pieces.append(Piece(task, stream, text, data, at or time.monotonic()))
+        self._bytes += len(text) + (len(data) if data else 0)
+        self._arrived.set()
+
+    def when_room(self, resume: Callable[[], None]) -> None:
+        """Call `resume` once, as soon as the queue has been emptied."""
+        if self.full:
+            self._waiting.append(resume)
+        else:
+            resume()
+
+    def close(self) -> None:
+        """No more output will come; take() returns None after the last piece."""
+        self._closed = True
+        self._arrived.set()
+
+    async def take(self, timeout: float | None = None) -> list[Piece] | None:
+        """All that has gathered; [] after `timeout` seconds of silence, None at the end."""
+        if not self._pieces and not self._closed:
+            self._arrived.clear()
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._arrived.wait()
+            except TimeoutError:
+                return []
+        if not self._pieces:
+            return None
+        pieces, self._pieces, self._bytes = list(self._pieces), deque(), 0
+        waiting, self._waiting = self._waiting, []
+        for resume in waiting:
+            resume()
+        return pieces
+
+
+class Sandbox(Protocol):
+    """The place where one run runs. `id` is known before anything runs in it."""
+
+    id: str
+
+    async def run(
+        self, output: OutputQueue, on_exit: Callable[[int, int | None], None]
+    ) -> list[int | None]:
+        """Run the program to its end; one exit code per process, in task order.
+
+        Output goes to `output`, which the caller closes. `on_exit(task, code)` is
+        called as each process ends. A process killed by signal n has 128 + n. A
+        notebook cell has 0, or 1 if it raised. Returns when the main process has
+        ended (all of them, with several): its process group and whatever it left
+        behind are then killed and the pipes read for at most one second more.
+        Raises SandboxError when the sandbox itself fails.
+        """
+
+    async def send_stdin(self, task: int, text: str | None) -> None:
+        """Write to a process's stdin, None to close it. Raises SandboxError if it cannot."""
+
+    async def kill(self) -> None:
+        """End every process, whatever it does, within a second; run() then returns."""
+
+    async def close(self) -> None:
+        """Kill what still runs and give everything back. May be called twice."""
+
+
+class Backend(Protocol):
+    """One kind of sandbox, as one object per executor process."""
+
+    name: str
+    confined: bool  # False: programs run with the server's own rights
+
+    async def start(self) -> None:
+        """Get ready (trial run, warm kernel). Raises SandboxError if it cannot work."""
+
+    async def create(self, launch: Launch) -> Sandbox:
+        """A sandbox for one run; nothing runs in it yet. Raises SandboxError."""
+
+    async def sweep(self, living: set[str]) -> int:
+        """Kill sandboxes whose run id is not in `living`; how many there were."""
+
+    async def close(self) -> None:
+        """Give back what the backend itself holds."""

@@ -1,0 +1,235 @@
+"""All settings, read from the environment. Safe by default; README has the table."""
+
+import os
+import secrets
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def env_flag(name: str, default: bool = False) -> bool:
+    value = os.environ.get(name, "").strip().lower()
+    if value in ("", "0", "false", "no", "off"):
+        return default if value == "" else False
+    if value in ("1", "true", "yes", "on"):
+        return True
+    raise ImproperlyConfigured(f"{name} is {value!r}; set it to 1 or 0.")
+
+
+def env_number(name: str, default: float, low: float = 0) -> float:
+    value = os.environ.get(name, "").strip()
+    if not value:
+        return default
+    try:
+        number = float(value)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is {value!r}; set it to a number.") from None
+    if not number >= low:
+        raise ImproperlyConfigured(f"{name} is {value}; the least allowed is {low:g}.")
+    return int(number) if number == int(number) else number
+
+
+def env_list(name: str) -> list[str]:
+    return [item.strip() for item in os.environ.get(name, "").split(",") if item.strip()]
+
+
+def private_directory(path: Path) -> Path:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def read_secret_key(data_dir: Path) -> str:
+    """The key from the environment, else one kept in the data dir, made on first use."""
+    if key := os.environ.get("STREAMSITE_SECRET_KEY", ""):
+        return key
+    path = data_dir / "secret_key"
+    try:
+        # Exclusive, so that two processes starting together agree on one key.
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        pass
+    else:
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(50))
+    if key := path.read_text().strip():
+        return key
+    raise ImproperlyConfigured(f"{path} is empty; delete it, or set STREAMSITE_SECRET_KEY.")
+
+
+DATA_DIR = private_directory(
+    Path(os.environ.get("STREAMSITE_DATA_DIR") or BASE_DIR / "data").expanduser().resolve()
+)
+SECRET_KEY = read_secret_key(DATA_DIR)
+SECRET_KEY_FALLBACKS = env_list("STREAMSITE_SECRET_KEY_FALLBACKS")
+DEBUG = env_flag("STREAMSITE_DEBUG")
+ALLOWED_HOSTS = env_list("STREAMSITE_ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[::1]"]
+
+INSTALLED_APPS = [
+    "daphne",
+    "channels",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "ninja",
+    "runs",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "streamsite.urls"
+ASGI_APPLICATION = "streamsite.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+SQLITE_SYNCHRONOUS = os.environ.get("STREAMSITE_SQLITE_SYNCHRONOUS", "NORMAL").upper()
+if SQLITE_SYNCHRONOUS not in ("NORMAL", "FULL"):
+    raise ImproperlyConfigured("STREAMSITE_SQLITE_SYNCHRONOUS must be NORMAL or FULL.")
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": DATA_DIR / "db.sqlite3",
+        "OPTIONS": {
+            # IMMEDIATE: a transaction that reads first and writes later cannot
+            # be refused half-way because another writer came between.
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": (
+                "PRAGMA journal_mode=WAL;"
+                f"PRAGMA synchronous={SQLITE_SYNCHRONOUS};"
+                "PRAGMA cache_size=-2000;"
+            ),
+        },
+        # A file, because the recorder and the readers have connections of their own.
+        "TEST": {"NAME": DATA_DIR / "test.sqlite3"},
+    }
+}
+if os.environ.get("DATABASE_URL"):
+    raise ImproperlyConfigured(
+        "DATABASE_URL is set, but this version runs on SQLite only; unset it."
+    )
+
+REDIS_URL = os.environ.get("REDIS_URL", "")
+CHANNEL_LAYERS = {
+    "default": (
+        {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [REDIS_URL]},
+        }
+        if REDIS_URL
+        else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+    )
+}
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "launch"
+LOGOUT_REDIRECT_URL = "login"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+# Served straight from the packages: nothing to collect, so nothing to forget.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+TRUSTED_PROXY = env_flag("STREAMSITE_TRUSTED_PROXY")
+if TRUSTED_PROXY:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    USE_X_FORWARDED_HOST = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+    CSRF_TRUSTED_ORIGINS = [
+        f"https://{'*' + host if host.startswith('.') else host}"
+        for host in ALLOWED_HOSTS
+        if host != "*"
+    ]
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+# --- runs ---------------------------------------------------------------------
+
+SANDBOX = os.environ.get("STREAMSITE_SANDBOX", "auto") or "auto"
+if SANDBOX not in ("auto", "local", "e2b"):
+    raise ImproperlyConfigured("STREAMSITE_SANDBOX must be auto, local or e2b.")
+if SANDBOX == "auto":
+    SANDBOX = "e2b" if os.environ.get("E2B_API_KEY") else "local"
+
+# quickstart sets this: an unconfined local sandbox is then allowed on loopback.
+QUICKSTART = False
+LOCAL_ALLOW_UNCONFINED = env_flag("STREAMSITE_LOCAL_ALLOW_UNCONFINED")
+LOCAL_NETWORK = env_flag("STREAMSITE_LOCAL_NETWORK")
+LOCAL_CONFINE = env_flag("STREAMSITE_LOCAL_CONFINE", True)
+LOCAL_MEMORY_BYTES = env_number("STREAMSITE_LOCAL_MEMORY_BYTES", 4 * 1024**3)
+LOCAL_FILE_BYTES = env_number("STREAMSITE_LOCAL_FILE_BYTES", 1024**3)
+LOCAL_PROCESSES = env_number("STREAMSITE_LOCAL_PROCESSES", 512)
+
+MAX_RUNS = env_number("STREAMSITE_MAX_RUNS", 100, low=1)
+PROGRAM_BYTES = env_number("STREAMSITE_PROGRAM_BYTES", 256 * 1024, low=1)
+MAX_TASKS = 64
+TIMEOUT_DEFAULT = 300
+TIMEOUT_MAX = 86_400
+OUTPUT_CAP_BYTES = env_number("STREAMSITE_OUTPUT_CAP_BYTES", 64 * 1024**2, low=64 * 1024)
+# End a run that reaches the cap instead of dropping the middle of its output.
+OUTPUT_CAP_ENDS_RUN = env_flag("STREAMSITE_OUTPUT_CAP_ENDS_RUN")
+STALL_SECONDS = env_number("STREAMSITE_STALL_SECONDS", 30)
+LEASE_SECONDS = env_number("STREAMSITE_LEASE_SECONDS", 30, low=1)
+VIEWER_STALL_SECONDS = env_number("STREAMSITE_VIEWER_STALL_SECONDS", 30, low=1)
+VIEWER_RECHECK_SECONDS = env_number("STREAMSITE_VIEWER_RECHECK_SECONDS", 30, low=1)
+PING_SECONDS = 15
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+    },
+    "root": {"handlers": ["stderr"], "level": os.environ.get("STREAMSITE_LOG_LEVEL", "INFO")},
+    "loggers": {"daphne": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
+}
