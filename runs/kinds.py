@@ -109,9 +109,11 @@ def check_configured(spec: Spec) -> None:
 
 
 def default_title(program: str | list[str]) -> str:
+    """The first line that says something: no comment, shebang or import, if there is one."""
     first = program[0] if isinstance(program, list) else program
-    lines = (line.strip() for line in first.splitlines())
-    title = next((line for line in lines if line and not line.startswith(("#!", "import "))), "")
+    lines = [line.strip() for line in first.splitlines() if line.strip()]
+    telling = (line for line in lines if not line.startswith(("#", "import ", "from ", "set -")))
+    title = next(telling, lines[0] if lines else "")
     title = "".join(char if char.isprintable() else " " for char in title) or "Untitled"
     return title if len(title) <= 80 else title[:79] + "…"
 

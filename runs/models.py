@@ -122,6 +122,11 @@ class RunQuerySet(models.QuerySet):
         )
         return self.get(pk=pk) if taken else None
 
+    def cancels_asked_of(self, executor: str) -> list[int]:
+        """The pks of runs that an executor holds and somebody wants ended."""
+        held = self.filter(executor=executor, status__in=HELD)
+        return list(held.exclude(cancel_requested_at=None).values_list("pk", flat=True))
+
     def renew(self, executor: str, lease_seconds: float) -> int:
         """Heartbeat: extend every lease of one executor in one update."""
         return self.filter(executor=executor, status__in=HELD).update(
@@ -134,13 +139,16 @@ class RunQuerySet(models.QuerySet):
 
     # --- what becomes of it ----------------------------------------------------
 
-    def set_sandbox(self, run, sandbox_id: str) -> bool:
-        return self.held(run).update(sandbox_id=sandbox_id) == 1
-
-    def begin(self, run) -> bool:
+    def begin(self, run, sandbox_id: str) -> bool:
         """Move a run we hold from starting to running; its clock starts now."""
         begun = self.held(run).filter(status=Status.STARTING)
-        return begun.update(status=Status.RUNNING, started_at=Now()) == 1
+        tasks = [{**task, "status": Status.RUNNING.value} for task in run.tasks]
+        return (
+            begun.update(
+                status=Status.RUNNING, started_at=Now(), sandbox_id=sandbox_id, tasks=tasks
+            )
+            == 1
+        )
 
     def set_tasks(self, run, tasks: list[dict]) -> bool:
         return self.held(run).update(tasks=tasks) == 1
@@ -148,7 +156,7 @@ class RunQuerySet(models.QuerySet):
     def set_stalled(self, run, stalled: bool) -> bool:
         return self.held(run).exclude(stalled=stalled).update(stalled=stalled) == 1
 
-    def finish(self, run, status: Status, *, exit_code=None, exit_codes=None, error="") -> bool:
+    def finish(self, run, status, *, exit_code=None, exit_codes=None, error="", tasks=()) -> bool:
         """Move a run we hold into its final status; False if we no longer hold it."""
         ended = self.held(run).update(
             status=status,
@@ -156,6 +164,7 @@ class RunQuerySet(models.QuerySet):
             exit_code=exit_code,
             exit_codes=exit_codes,
             error=error,
+            tasks=list(tasks),
             lease_until=None,
             stalled=False,
             env_sealed="",
@@ -168,6 +177,7 @@ class RunQuerySet(models.QuerySet):
             status=Status.CANCELLED,
             cancel_requested_at=Now(),
             finished_at=Now(),
+            tasks=[{**task, "status": Status.CANCELLED.value} for task in run.tasks],
             error="Cancelled before it started.",
             env_sealed="",
         )

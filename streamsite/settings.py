@@ -69,7 +69,7 @@ ALLOWED_HOSTS = env_list("STREAMSITE_ALLOWED_HOSTS") or ["localhost", "127.0.0.1
 INSTALLED_APPS = [
     "daphne",
     "channels",
-    "django.contrib.admin",
+    "streamsite.apps.Admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -77,6 +77,7 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "ninja",
+    "streamsite.apps.Streamsite",
     "runs",
 ]
 
@@ -169,7 +170,6 @@ USE_TZ = True
 USE_I18N = False
 
 STATIC_URL = "/static/"
-STATIC_ROOT = DATA_DIR / "static"
 # Served straight from the packages: nothing to collect, so nothing to forget.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
@@ -189,6 +189,8 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+# Under /api/ as JSON, elsewhere as a page.
+CSRF_FAILURE_VIEW = "runs.web.errors.csrf_failure"
 
 # --- runs ---------------------------------------------------------------------
 
@@ -203,12 +205,15 @@ QUICKSTART = False
 LOCAL_ALLOW_UNCONFINED = env_flag("STREAMSITE_LOCAL_ALLOW_UNCONFINED")
 LOCAL_NETWORK = env_flag("STREAMSITE_LOCAL_NETWORK")
 LOCAL_CONFINE = env_flag("STREAMSITE_LOCAL_CONFINE", True)
+LOCAL_NOTEBOOK_SPARE = env_flag("STREAMSITE_LOCAL_NOTEBOOK_SPARE", True)
 LOCAL_MEMORY_BYTES = env_number("STREAMSITE_LOCAL_MEMORY_BYTES", 4 * 1024**3)
 LOCAL_FILE_BYTES = env_number("STREAMSITE_LOCAL_FILE_BYTES", 1024**3)
 LOCAL_PROCESSES = env_number("STREAMSITE_LOCAL_PROCESSES", 512)
 
 MAX_RUNS = env_number("STREAMSITE_MAX_RUNS", 100, low=1)
 PROGRAM_BYTES = env_number("STREAMSITE_PROGRAM_BYTES", 256 * 1024, low=1)
+# A launch holds one program, which JSON may write six times as long.
+DATA_UPLOAD_MAX_MEMORY_SIZE = max(2 * 1024**2, 8 * PROGRAM_BYTES)
 MAX_TASKS = 64
 TIMEOUT_DEFAULT = 300
 TIMEOUT_MAX = 86_400

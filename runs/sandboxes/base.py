@@ -155,6 +155,9 @@ class Backend(Protocol):
     async def start(self) -> None:
         """Get ready (trial run, warm kernel). Raises SandboxError if it cannot work."""
 
+    def describe(self) -> dict:
+        """{"name", "confined", "sentence"} and what else pages, log and health may say."""
+
     async def create(self, launch: Launch) -> Sandbox:
         """A sandbox for one run; nothing runs in it yet. Raises SandboxError."""
 

@@ -1,9 +1,19 @@
-"""follow(): what every reader of a live run uses. (Shapes first; the loop below.)"""
+"""follow(): the one function through which everything that shows output reads it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from .wire import Batch
+from ..models import Run
+from . import database
+from .feed import Feed, State, feeds
+from .reading import rows_after
+from .wire import BATCH_BYTES, Batch, batches
+
+# One read of the database on behalf of a reader that is behind.
+PAGE_ROWS = 1000
+PAGE_BYTES = 2 * BATCH_BYTES
+HINT_AHEAD_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,5 +53,79 @@ Item = Output | Changed | Idle | Ended | Gone
 async def follow(
     run_pk: int, after: int = 0, idle_seconds: float | None = None
 ) -> AsyncIterator[Item]:
-    raise NotImplementedError
-    yield
+    """Everything of a run from seq `after` + 1 on, then what comes, until its end.
+
+    Every stored chunk comes once and in seq order, whatever is lost, late or doubled
+    on the way to this process. Begins with Changed, the run as it is. With
+    `idle_seconds` an Idle comes after each so long a silence.
+    """
+    # Join before the first read. What is stored in between is then told twice at
+    # worst, and its seq lets us drop the second copy; the other order loses it.
+    async with feeds.join(run_pk) as feed:
+        cursor, known = after, None
+        if feed.state is None:
+            await _look(feed)
+        while True:
+            news, state = feed.news(), feed.state
+            if feed.gone or state is None:
+                yield Gone()
+                return
+            if known is None or (state.version != known and not state.is_final):
+                known = state.version
+                yield Changed(state.run)
+            elif cursor < feed.last_seq:
+                found = feed.after(cursor) or await database.read(_page, run_pk, cursor)
+                if found:
+                    cursor = found[-1].last_seq
+                    yield Output(found)
+                else:
+                    # Told of, but not there: deleted, or a hint ran ahead of its commit.
+                    await _look(feed)
+                    await _happens(news, HINT_AHEAD_SECONDS)
+            elif state.is_final:
+                if state.version != known:
+                    yield Changed(state.run)
+                yield Ended(state.run)
+                return
+            elif not await _happens(news, idle_seconds):
+                yield Idle()
+
+
+async def follow_runs() -> AsyncIterator[set[int]]:
+    """Sets of pks of runs that changed: status, title and stall at once, progress each second.
+
+    Visibility is the reader's business.
+    """
+    async with feeds.changed_runs() as queue:
+        while True:
+            changed = {await queue.get()}
+            while not queue.empty():
+                changed.add(queue.get_nowait())
+            yield changed
+
+
+async def _look(feed: Feed) -> None:
+    state = await database.read(_state, feed.run_pk)
+    if state is None:
+        feed.gone = True
+    else:
+        feed.tell(state)
+
+
+def _state(run_pk: int) -> State | None:
+    run = Run.objects.filter(pk=run_pk).first()
+    return run and State.of(run)
+
+
+def _page(run_pk: int, after: int) -> list[Batch]:
+    """The next stored batches; about as much as a live reader gets in one step."""
+    return list(batches(rows_after(run_pk, after, PAGE_ROWS, max_bytes=PAGE_BYTES)))
+
+
+async def _happens(news: asyncio.Event, seconds: float | None) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await news.wait()
+    except TimeoutError:
+        return False
+    return True

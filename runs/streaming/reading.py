@@ -14,20 +14,38 @@ _BACKWARD = (
     "ORDER BY seq DESC LIMIT %s"
 )
 FOREVER = 2**62
+# A chunk may hold 64 KiB and more: a thousand of them are no page to be read at once.
+PAGE_BYTES = 2 * 1024 * 1024
 
 
-def rows_after(run_pk: int, after: int, limit: int, until: int = FOREVER) -> list[Row]:
-    """At most `limit` rows with after < seq <= until, in seq order."""
+def rows_after(
+    run_pk: int, after: int, limit: int, until: int = FOREVER, max_bytes: int = PAGE_BYTES
+) -> list[Row]:
+    """Rows with after < seq <= until, in seq order: `limit`, or as many as `max_bytes` hold.
+
+    At least one, if there is one. So fewer rows than `limit` do not mean the end:
+    the end is where the next call gives nothing.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_RANGE, [run_pk, after, until, limit])
-        return cursor.fetchall()
+        return _until_full(cursor, max_bytes)
 
 
-def rows_before(run_pk: int, before: int, limit: int) -> list[Row]:
-    """The last `limit` rows with seq < before, in seq order."""
+def rows_before(run_pk: int, before: int, limit: int, max_bytes: int = PAGE_BYTES) -> list[Row]:
+    """The last rows with seq < before, in seq order: `limit`, or what `max_bytes` hold."""
     with connection.cursor() as cursor:
         cursor.execute(_BACKWARD, [run_pk, before, limit])
-        return cursor.fetchall()[::-1]
+        return _until_full(cursor, max_bytes)[::-1]
+
+
+def _until_full(cursor, max_bytes: int) -> list[Row]:
+    rows, size = [], 0
+    for row in cursor:
+        rows.append(row)
+        size += len(row[5]) + (len(row[6]) if row[6] else 0)
+        if size >= max_bytes:
+            break
+    return rows
 
 
 def seq_at(run: Run, seconds: float) -> int:

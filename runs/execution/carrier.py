@@ -1,0 +1,258 @@
+"""Carrying one run from its sandbox to its final status."""
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+
+from django.conf import settings
+
+from ..fields import Unreadable
+from ..models import STREAM_CODES, Run, Status
+from ..sandboxes.base import Backend, OutputQueue, Piece, Sandbox, SandboxError
+from ..streaming import database
+from ..streaming.feed import announce
+from ..streaming.lines import Draft, EventLines
+from ..streaming.recorder import LeaseLost, Recorder, Recording
+from .outcome import Outcome, of_exit_codes, task_states
+
+log = logging.getLogger(__name__)
+
+# After a kill the sandbox has this long to hand over what the pipes still held.
+KILL_SECONDS = 3.0
+
+
+class Carrier:
+    """Carries a run we hold to its end; end() ends it early, from the event loop."""
+
+    def __init__(self, run: Run, backend: Backend, recorder: Recorder):
+        self.run = run
+        self._backend = backend
+        self._recorder = recorder
+        self._queue = OutputQueue()
+        self._sandbox: Sandbox | None = None
+        self._early: Outcome | None = None
+        self._ending = asyncio.Event()
+        self._codes: dict[int, int | None] = {}
+        self._raised = ""
+        self._side_tasks: set[asyncio.Task] = set()
+        self._last_output = time.monotonic()
+        self._stalled = False
+        self._recording: Recording | None = None
+
+    def end(self, status: Status, error: str) -> None:
+        """End the run now, whatever its program does; the first call counts."""
+        if self._early is None:
+            self._early = Outcome(status, error=error)
+            self._ending.set()
+
+    async def send_stdin(self, task: int, text: str | None) -> None:
+        """Raises SandboxError if the program cannot be given it."""
+        if self._sandbox is None:
+            raise SandboxError("The program has not started yet. Try again in a moment.")
+        await self._sandbox.send_stdin(task, text)
+
+    async def carry(self) -> None:
+        """To the final status; raises nothing but what cancels the task."""
+        try:
+            self._recording = await self._recorder.open(self.run)
+            try:
+                outcome = await self._execute(self._recording)
+            finally:
+                await self._close_sandbox()
+            await self._finish(self._recording, outcome)
+        except LeaseLost:
+            log.warning("Run %s was taken over by another executor.", self.run.public_id)
+        except Exception:
+            log.exception("Run %s failed inside streamsite", self.run.public_id)
+            await self._give_up()
+
+    async def _execute(self, recording: Recording) -> Outcome:
+        try:
+            self._sandbox = await self._backend.create(self.run.to_launch())
+            if self._early:
+                return self._early
+            await self._begin(recording, self._sandbox)
+            return await self._run_program(recording, self._sandbox)
+        except (SandboxError, Unreadable) as error:
+            # Part of the log, so a replay or an audit shows it where it happened.
+            await recording.remark(str(error))
+            return Outcome(Status.FAILED, error=str(error))
+
+    async def _begin(self, recording: Recording, sandbox: Sandbox) -> None:
+        before = time.monotonic()
+        if not await database.write(Run.objects.begin, self.run, sandbox.id):
+            raise LeaseLost
+        recording.start_clock((before + time.monotonic()) / 2)
+        self._last_output = time.monotonic()
+        self._aside(self._tell())
+
+    async def _run_program(self, recording: Recording, sandbox: Sandbox) -> Outcome:
+        work = asyncio.ensure_future(sandbox.run(self._queue, self._on_exit))
+        pump = asyncio.ensure_future(self._pump(recording))
+        ending = asyncio.ensure_future(self._ending.wait())
+        try:
+            timeout = self.run.timeout or None
+            done, _ = await asyncio.wait(
+                {work, pump, ending}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                self.end(
+                    Status.TIMED_OUT,
+                    f"The run took longer than its timeout of {self.run.timeout:g} s. "
+                    "Launch it with a longer one, or with 0 for none.",
+                )
+            if work not in done:
+                await self._kill(sandbox, work)
+            self._queue.close()
+            await pump
+            return self._outcome(work)
+        finally:
+            for task in (work, pump, ending):
+                task.cancel()
+            await asyncio.gather(work, pump, ending, return_exceptions=True)
+
+    async def _kill(self, sandbox: Sandbox, work: asyncio.Future) -> None:
+        await sandbox.kill()
+        await asyncio.wait({work}, timeout=KILL_SECONDS)
+        if not work.done():
+            log.error("Sandbox %s did not end when it was killed.", sandbox.id)
+            work.cancel()
+
+    def _outcome(self, work: asyncio.Future) -> Outcome:
+        if self._early:
+            return self._early
+        if work.cancelled():
+            return Outcome(Status.FAILED, error="The sandbox did not answer any more.")
+        parallel = self.run.kind == "parallel"
+        return of_exit_codes(work.result(), parallel=parallel, raised=self._raised)
+
+    # --- output ----------------------------------------------------------------
+
+    async def _pump(self, recording: Recording) -> None:
+        """From the sandbox's queue through the event lines to the recorder."""
+        lines: dict[int, EventLines] = {}
+        while True:
+            deadlines = [one.deadline for one in lines.values() if one.deadline]
+            wait = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+            pieces = await self._queue.take(wait)
+            if pieces is None:
+                await recording.append([d for one in lines.values() for d in one.end()])
+                return
+            drafts = [draft for piece in pieces for draft in self._drafts(piece, lines)]
+            now = time.monotonic()
+            for one in lines.values():
+                if one.deadline and one.deadline <= now:
+                    drafts += one.release()
+            if pieces:
+                self._last_output = now
+                if self._stalled:
+                    self._aside(self._set_stalled(False))
+            await recording.append(drafts)
+            if recording.cap.reached and settings.OUTPUT_CAP_ENDS_RUN:
+                self.end(Status.FAILED, "The run printed more than the output cap allows.")
+
+    def _drafts(self, piece: Piece, lines: dict[int, EventLines]) -> list[Draft]:
+        if piece.stream == "stdout":
+            if piece.task not in lines:
+                lines[piece.task] = EventLines(piece.task)
+            return lines[piece.task].feed(piece.text, piece.at)
+        if piece.stream == "error":
+            self._raised = _last_of(piece.text)
+        data = piece.data.decode() if piece.data is not None else None
+        return [Draft(piece.task, STREAM_CODES[piece.stream], piece.text, data, piece.at)]
+
+    async def check_stall(self) -> None:
+        """Mark a running program that has printed nothing for long."""
+        silent = time.monotonic() - self._last_output
+        if self._sandbox is None or self._stalled or silent < settings.STALL_SECONDS:
+            return
+        await self._set_stalled(True)
+
+    async def _set_stalled(self, stalled: bool) -> None:
+        self._stalled = stalled
+        if await database.write(Run.objects.set_stalled, self.run, stalled):
+            if stalled and self._recording:
+                with suppress(LeaseLost):
+                    await self._recording.remark(
+                        f"No output for {settings.STALL_SECONDS:g} s. The run goes on."
+                    )
+            await self._tell()
+
+    # --- status ----------------------------------------------------------------
+
+    def _on_exit(self, task: int, code: int | None) -> None:
+        self._codes[task] = code
+        if self.run.kind == "parallel":
+            tasks = task_states(self.run.tasks, self._codes)
+            tasks = [
+                {**state, "status": "running"} if state["status"] == "queued" else state
+                for state in tasks
+            ]
+            self._aside(self._set_tasks(tasks))
+
+    async def _set_tasks(self, tasks: list[dict]) -> None:
+        if await database.write(Run.objects.set_tasks, self.run, tasks):
+            await self._tell()
+
+    async def _tell(self) -> None:
+        announce(await database.read(_as_stored, self.run.pk))
+
+    async def _finish(self, recording: Recording, outcome: Outcome) -> None:
+        await self._settle()
+        if self._early and outcome is self._early:
+            await recording.remark(outcome.error)
+        if dropped := recording.cap.dropped:
+            await recording.remark(
+                f"{dropped['bytes']:,} bytes in {dropped['chunks']:,} chunks (seq "
+                f"{dropped['from_seq']} to {dropped['to_seq']}) were not kept: "
+                "the output passed the cap."
+            )
+        await recording.flush()
+        if not await database.write(self._write_end, outcome):
+            raise LeaseLost
+        await self._tell()
+
+    def _write_end(self, outcome: Outcome) -> bool:
+        rest = Status.FAILED if outcome.status == Status.SUCCEEDED else outcome.status
+        return Run.objects.finish(
+            self.run,
+            outcome.status,
+            exit_code=outcome.exit_code,
+            exit_codes=outcome.exit_codes,
+            error=outcome.error,
+            tasks=task_states(self.run.tasks, self._codes, rest),
+        )
+
+    async def _give_up(self) -> None:
+        """After a mistake of ours: the run must not stay `running` for it."""
+        outcome = Outcome(Status.FAILED, error="streamsite failed. The server's log says why.")
+        with suppress(Exception):
+            await database.write(self._write_end, outcome)
+            await self._tell()
+
+    # --- housekeeping ----------------------------------------------------------
+
+    async def _close_sandbox(self) -> None:
+        if self._sandbox:
+            sandbox, self._sandbox = self._sandbox, None
+            await asyncio.shield(sandbox.close())
+
+    def _aside(self, work) -> None:
+        task = asyncio.ensure_future(work)
+        self._side_tasks.add(task)
+        task.add_done_callback(self._side_tasks.discard)
+
+    async def _settle(self) -> None:
+        while self._side_tasks:
+            await asyncio.gather(*self._side_tasks, return_exceptions=True)
+
+
+def _as_stored(run_pk: int) -> Run:
+    return Run.objects.get(pk=run_pk)
+
+
+def _last_of(text: str) -> str:
+    """The last line of a traceback: what was raised."""
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    return f"The program raised {lines[-1].strip()[:300]}" if lines else ""

@@ -1,0 +1,156 @@
+"""A program's pipes, read and written by the event loop without ever blocking it."""
+
+import asyncio
+import codecs
+import os
+import time
+from collections import deque
+
+from .base import OutputQueue, SandboxError
+
+READ_BYTES = 64 * 1024
+# What a program may leave unread in its stdin before a sender is refused.
+STDIN_BYTES = 1024 * 1024
+# The most a pipe can still hold when its writers are dead (a program may enlarge it).
+REST_BYTES = 4 * 1024 * 1024
+
+
+def make_pipe(owner: int | None = None) -> tuple[int, int]:
+    """A pipe's two ends. `owner` is the user id that may open it again as /dev/stderr."""
+    ends = os.pipe2(os.O_CLOEXEC)
+    if owner is not None:
+        os.fchown(ends[0], owner, owner)
+    return ends
+
+
+class PipeReader:
+    """Read one pipe into the run's queue; stop while the queue is full.
+
+    One read per wake-up, then the loop's other work: a flood shares the loop.
+    `ended` is done when the pipe is at its end or was closed.
+    """
+
+    def __init__(self, fd: int, output: OutputQueue, task: int, stream: str):
+        self._loop = asyncio.get_running_loop()
+        self._fd = fd
+        self._output = output
+        self._task = task
+        self._stream = stream
+        # Decodes what is cut anywhere exactly as the whole would be.
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._rest: int | None = None
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+        os.set_blocking(fd, False)
+        self._loop.add_reader(fd, self._read)
+
+    def _read(self) -> None:
+        at = time.monotonic()
+        try:
+            read = os.read(self._fd, READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            read = b""
+        if not read:
+            self.close()
+            return
+        self._put(self._decode(read), at)
+        if self._rest is not None:
+            self._rest -= len(read)
+            if self._rest <= 0:
+                self.close()
+        elif self._output.full:
+            self._loop.remove_reader(self._fd)
+            self._output.when_room(self._resume)
+
+    def _put(self, text: str, at: float) -> None:
+        if "\0" in text:
+            text = text.replace("\0", "\u2400")
+        if text:
+            self._output.put(self._task, self._stream, text, None, at)
+
+    def _resume(self) -> None:
+        if not self.ended.done():
+            self._loop.add_reader(self._fd, self._read)
+
+    def read_rest(self) -> None:
+        """The writers are dead: take what they left, however full the queue is."""
+        if not self.ended.done():
+            self._rest = REST_BYTES
+            self._loop.add_reader(self._fd, self._read)
+
+    def close(self) -> None:
+        if self.ended.done():
+            return
+        self._loop.remove_reader(self._fd)
+        os.close(self._fd)
+        self._put(self._decode(b"", True), time.monotonic())
+        self.ended.set_result(None)
+
+
+async def finish_reading(readers: list[PipeReader], seconds: float) -> None:
+    """Read to the end of every pipe, but only so long: someone may have kept one open."""
+    for reader in readers:
+        reader.read_rest()
+    waiting = [reader.ended for reader in readers if not reader.ended.done()]
+    if waiting:
+        await asyncio.wait(waiting, timeout=seconds)
+    for reader in readers:
+        reader.close()
+
+
+class StdinWriter:
+    """Write to a program's stdin as fast as it reads."""
+
+    def __init__(self, fd: int):
+        self._loop = asyncio.get_running_loop()
+        self._fd = fd
+        self._waiting: deque[bytes] = deque()
+        self._bytes = 0
+        self._closing = False
+        self._closed = False
+        os.set_blocking(fd, False)
+
+    def send(self, text: str) -> None:
+        """Raises SandboxError if the program has ended its input or does not read."""
+        if self._closing:
+            raise SandboxError("The program's input is closed already.")
+        sent = text.encode(errors="replace")
+        if self._bytes and self._bytes + len(sent) > STDIN_BYTES:
+            raise SandboxError("The program does not read its input; try again later.")
+        self._waiting.append(sent)
+        self._bytes += len(sent)
+        self._write()
+
+    def close_when_sent(self) -> None:
+        self._closing = True
+        self._write()
+
+    def _write(self) -> None:
+        if self._closed:
+            return
+        try:
+            while self._waiting:
+                written = os.write(self._fd, self._waiting[0])
+                self._bytes -= written
+                rest = self._waiting.popleft()[written:]
+                if rest:
+                    self._waiting.appendleft(rest)
+        except BlockingIOError:
+            self._loop.add_writer(self._fd, self._write)
+            return
+        except OSError:  # the reading end is gone: nobody will ever read the rest
+            self.close()
+            return
+        self._loop.remove_writer(self._fd)
+        if self._closing:
+            self.close()
+
+    def close(self) -> None:
+        self._closing = True
+        if not self._closed:
+            self._closed = True
+            self._loop.remove_writer(self._fd)
+            self._waiting.clear()
+            self._bytes = 0
+            os.close(self._fd)

@@ -1,0 +1,323 @@
+"""The recorder: the one place where output is numbered, stored and then published."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from django.conf import settings
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
+
+from ..models import STREAM_CODES, Chunk, Run
+from . import database
+from .cap import OutputCap
+from .lines import Draft, utf8_length
+from .storing import Work, halves, replace_row, row_count, store
+from .wire import Batch, Row, batches
+
+log = logging.getLogger(__name__)
+
+# A run with this much unstored makes append() wait; its pipes are paused then.
+RUN_BYTES = 256 * 1024
+# One transaction holds about this much, so that nobody waits long behind a flood.
+TRANSACTION_BYTES = 2 * 1024 * 1024
+# Neighbours become one chunk up to this size, if they arrived within this time.
+JOIN_CHARS = 64 * 1024
+JOIN_SECONDS = 0.02
+
+RETRY_FIRST = 0.05
+RETRY_CAP = 1.0
+# What the database says of a value, not of its own state; no retry helps.
+UNSTORABLE = (DataError, IntegrityError, ValueError, OverflowError, TypeError)
+
+# Only plain text: an event, a result or a remark is a chunk of its own.
+JOINABLE = {STREAM_CODES["stdout"], STREAM_CODES["stderr"]}
+SYSTEM = STREAM_CODES["system"]
+
+Publish = Callable[[int, list[Batch]], None]
+
+
+class LeaseLost(Exception):
+    """Another executor has taken over the run; nothing more may be recorded."""
+
+
+class Recording:
+    """One run's place in the recorder, made by Recorder.open()."""
+
+    def __init__(self, run: Run, last_t: int, wake: Callable[["Recording"], None]):
+        self.run_pk, self.epoch = run.pk, run.epoch
+        self.seq, self.line, self.last_line = run.last_seq, run.line_count, run.last_line
+        self.cap = OutputCap(settings.OUTPUT_CAP_BYTES, run.output_bytes, run.last_seq, run.dropped)
+        self.lost = False
+        self.drafts: list[Draft] = []
+        self.waiting_bytes = 0
+        self.storing = False
+        self._origin: float | None = None
+        self._t = last_t
+        self._wake = wake
+        self._progress = asyncio.Event()
+
+    def start_clock(self, at: float) -> None:
+        """`at`: time.monotonic() at the moment of the run's started_at."""
+        self._origin = at
+
+    async def append(self, drafts: Iterable[Draft]) -> None:
+        """Hand over output, in order; waits while too much is unstored.
+
+        Raises LeaseLost.
+        """
+        self._check()
+        for draft in drafts:
+            self.drafts.append(draft)
+            self.waiting_bytes += len(draft.text) + (len(draft.data) if draft.data else 0)
+        if self.drafts:
+            self._wake(self)
+        while self.waiting_bytes > RUN_BYTES:
+            await self._next_progress()
+            self._check()
+
+    async def remark(self, text: str) -> None:
+        """Record a remark of our own, a sentence. Raises LeaseLost."""
+        await self.append([Draft(0, SYSTEM, text + "\n", None, time.monotonic())])
+
+    async def flush(self) -> None:
+        """Wait until all that was appended is stored. Raises LeaseLost."""
+        self._check()
+        while self.drafts or self.storing:
+            await self._next_progress()
+            self._check()
+
+    def progressed(self) -> None:
+        self._progress.set()
+
+    def take(self) -> list[Draft]:
+        """What has gathered; on the event loop, as append() is."""
+        drafts, self.drafts, self.waiting_bytes = self.drafts, [], 0
+        self.storing = True
+        # More may gather while this is being stored.
+        self.progressed()
+        return drafts
+
+    def number(self, drafts: list[Draft]) -> Work:
+        """Turn what take() gave into numbered rows. On the writer thread."""
+        previous = self.seq
+        rows = self._rows(_joined(drafts))
+        self._count(rows)
+        drop = self.cap.take_drop()
+        if drop and drop[0] == self.cap.dropped["from_seq"]:
+            rows.append(self._drop_remark())
+        self.last_line = _last_line(rows) or self.last_line
+        return Work(
+            self.run_pk, self.epoch, previous, rows,
+            self.cap.total, self.last_line, self.cap.dropped, drop,
+        )  # fmt: skip
+
+    def _rows(self, drafts: Iterable[Draft]) -> list[Row]:
+        seq, t, line, origin = self.seq, self._t, self.line, self._origin
+        rows: list[Row] = []
+        for task, stream, text, data, at in drafts:
+            seq += 1
+            if origin is not None and (elapsed := int((at - origin) * 1_000_000)) > t:
+                t = elapsed
+            rows.append((seq, t, line, stream, task, text, data))
+            line += text.count("\n")
+        self.seq, self._t, self.line = seq, t, line
+        return rows
+
+    def _count(self, rows: list[Row]) -> None:
+        sizes = [utf8_length(row[5]) + (len(row[6]) if row[6] else 0) for row in rows]
+        total = sum(sizes)
+        if total <= self.cap.head_left:
+            self.cap.add(self.seq, total)
+            return
+        for row, size in zip(rows, sizes, strict=True):
+            self.cap.add(row[0], size)
+
+    def _drop_remark(self) -> Row:
+        limit = settings.OUTPUT_CAP_BYTES
+        text = (
+            f"The output passed {limit:,} bytes. Between its first {limit * 3 // 4:,} and its "
+            f"last {limit // 4:,} bytes it is not kept.\n"
+        )
+        (row,) = self._rows([Draft(0, SYSTEM, text, None, 0.0)])
+        return row
+
+    def _check(self) -> None:
+        if self.lost:
+            raise LeaseLost("Another executor has taken over this run.")
+
+    async def _next_progress(self) -> None:
+        self._progress.clear()
+        await self._progress.wait()
+
+
+class Recorder:
+    """Number all runs' output, store it in batches, then publish each batch.
+
+    A chunk is published only after the transaction that stored it has committed,
+    so nobody sees live what a replay would not show. While one transaction commits
+    more output gathers: batches grow by themselves under load and are single
+    chunks when it is quiet.
+
+    A store that fails is repeated until it succeeds; meanwhile append() waits, and
+    that wait is what slows the programs down. Nothing is dropped to get going again.
+    """
+
+    def __init__(self, publish: Publish):
+        self._publish = publish
+        # A dict for its order: whoever had no place in a transaction comes first next.
+        self._ready: dict[Recording, None] = {}
+        self._wakeup = asyncio.Event()
+        self._task: asyncio.Task | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._work(), name="recorder")
+
+    async def close(self) -> None:
+        """Stop at once; flush() the recordings first."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def open(self, run: Run) -> Recording:
+        """Begin, or after a takeover continue, the recording of a run we hold."""
+        last_t = await database.read(_last_t, run.pk) if run.last_seq else 0
+        return Recording(run, last_t, self._ready_to_store)
+
+    def _ready_to_store(self, recording: Recording) -> None:
+        self._ready[recording] = None
+        self._wakeup.set()
+
+    async def _work(self) -> None:
+        while True:
+            await self._wakeup.wait()
+            self._wakeup.clear()
+            while self._ready:
+                works = Works(self._choose())
+                try:
+                    if error := await database.write(works.number_and_store):
+                        await self._insist(works, error)
+                except Exception:
+                    # A mistake of ours; the other runs must not hang for it.
+                    log.exception("The recorder failed; the runs it was storing are given up")
+                    works.lost = {recording.run_pk for recording in works.recordings}
+                self._finish(works)
+
+    def _choose(self) -> list[tuple[Recording, list[Draft]]]:
+        chosen, size = [], 0
+        while self._ready and size < TRANSACTION_BYTES:
+            recording = next(iter(self._ready))
+            del self._ready[recording]
+            if recording.drafts and not recording.lost:
+                size += recording.waiting_bytes
+                chosen.append((recording, recording.take()))
+        return chosen
+
+    async def _insist(self, works: "Works", error: Exception) -> None:
+        """Repeat a store that failed until all of it is stored."""
+        delay, since = RETRY_FIRST, time.monotonic()
+        while error:
+            if not isinstance(error, UNSTORABLE):
+                log.error("Output cannot be stored, trying again: %s", error)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, RETRY_CAP)
+            error = await database.write(works.store_again)
+        log.warning("Output is stored again after %.1f s.", time.monotonic() - since)
+
+    def _finish(self, works: "Works") -> None:
+        for recording in works.recordings:
+            recording.storing = False
+            if recording.run_pk in works.lost:
+                recording.lost = True
+                recording.drafts = []
+            else:
+                self._publish(recording.run_pk, works.encoded[recording.run_pk])
+            recording.progressed()
+
+
+class Works:
+    """What one transaction holds, on its way through the writer thread."""
+
+    def __init__(self, chosen: list[tuple[Recording, list[Draft]]]):
+        self._chosen = chosen
+        self._unstored: list[list[Work]] = []
+        self._stored: list[Work] = []
+        self.lost: set[int] = set()
+        self.encoded: dict[int, list[Batch]] = {}
+
+    @property
+    def recordings(self) -> list[Recording]:
+        return [recording for recording, _ in self._chosen]
+
+    def number_and_store(self) -> Exception | None:
+        self._unstored = [[recording.number(drafts) for recording, drafts in self._chosen]]
+        return self.store_again()
+
+    def store_again(self) -> Exception | None:
+        """Store what is left; the error that stopped it, or None."""
+        while self._unstored:
+            works = self._unstored[0]
+            try:
+                self.lost |= store(works)
+            except UNSTORABLE as error:
+                self._narrow_down(works, error)
+            except (DatabaseError, InterfaceError) as error:
+                # A connection in an unknown state is of no use; a new one is cheap.
+                connection.close()
+                return error
+            else:
+                self._stored += self._unstored.pop(0)
+        self._encode()
+        return None
+
+    def _narrow_down(self, works: list[Work], error: Exception) -> None:
+        if row_count(works) > 1:
+            self._unstored[:1] = halves(works)
+        else:
+            log.error("A chunk of run %d cannot be stored: %s", works[0].run_pk, error)
+            replace_row(works[0], type(error).__name__)
+
+    def _encode(self) -> None:
+        rows: dict[int, list[Row]] = {}
+        for work in self._stored:
+            rows.setdefault(work.run_pk, []).extend(work.rows)
+        self.encoded = {run_pk: list(batches(of_run)) for run_pk, of_run in rows.items()}
+
+
+def _joined(drafts: list[Draft]) -> Iterator[Draft]:
+    """Drafts that arrived together and belong together as one."""
+    parts: list[str] = []
+    size = 0
+    head: Draft | None = None
+    for draft in drafts:
+        if (
+            head is not None
+            and draft.stream == head.stream
+            and draft.task == head.task
+            and draft.data is None
+            and size + len(draft.text) <= JOIN_CHARS
+            and draft.at - head.at <= JOIN_SECONDS
+            and head.stream in JOINABLE
+        ):
+            parts.append(draft.text)
+            size += len(draft.text)
+            continue
+        if head is not None:
+            yield head if len(parts) == 1 else head._replace(text="".join(parts))
+        head, parts, size = draft, [draft.text], len(draft.text)
+    if head is not None:
+        yield head if len(parts) == 1 else head._replace(text="".join(parts))
+
+
+def _last_line(rows: list[Row]) -> str:
+    """The last line with something in it, for lists of runs."""
+    for row in reversed(rows[-20:]):
+        lines = row[5][-2000:].rstrip().rsplit("\n", 1)
+        if line := lines[-1].strip():
+            return line[:200]
+    return ""
+
+
+def _last_t(run_pk: int) -> int:
+    last = Chunk.objects.filter(run=run_pk).order_by("-seq").values_list("t", flat=True)
+    return last.first() or 0

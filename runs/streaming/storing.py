@@ -1,0 +1,116 @@
+"""One transaction of the recorder: the runs' rows first, then their chunks."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+
+from ..models import HELD, STREAM_CODES
+from .lines import utf8_length
+from .wire import Row
+
+# The condition on the epoch is what keeps a replaced executor from writing; the
+# one on last_seq tells a commit that went through unnoticed from one that did not.
+_HELD = ", ".join(f"'{status.value}'" for status in HELD)
+_ADVANCE = (
+    "UPDATE runs_run SET last_seq = %s, line_count = %s, output_bytes = %s, last_line = %s, "
+    f"dropped = %s WHERE id = %s AND epoch = %s AND last_seq = %s AND status IN ({_HELD})"
+)
+_STATE = "SELECT epoch, last_seq FROM runs_run WHERE id = %s"
+_INSERT = (
+    "INSERT INTO runs_chunk (run_id, seq, t, line, stream, task, text, data) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+)
+_DROP = "DELETE FROM runs_chunk WHERE run_id = %s AND seq BETWEEN %s AND %s"
+
+
+@dataclass(slots=True)
+class Work:
+    """One run's part of a transaction: new rows and what its own row becomes."""
+
+    run_pk: int
+    epoch: int
+    previous_seq: int
+    rows: list[Row]
+    output_bytes: int
+    last_line: str
+    dropped: dict | None = None
+    drop: tuple[int, int] | None = None
+
+    @property
+    def last_seq(self) -> int:
+        return self.rows[-1][0]
+
+    def advance(self) -> list:
+        """Parameters of _ADVANCE."""
+        last = self.rows[-1]
+        return [
+            last[0],
+            last[2] + last[5].count("\n"),
+            self.output_bytes,
+            self.last_line,
+            json.dumps(self.dropped) if self.dropped else None,
+            self.run_pk,
+            self.epoch,
+            self.previous_seq,
+        ]
+
+
+def store(works: list[Work]) -> set[int]:
+    """Store all of it or nothing; the pks of runs that somebody else holds now.
+
+    Raises what the database raises; a caller may then store the same works again.
+    """
+    lost: set[int] = set()
+    with transaction.atomic(), connection.cursor() as cursor:
+        todo = []
+        # In id order, as every other statement that locks several runs.
+        for work in sorted(works, key=lambda work: work.run_pk):
+            cursor.execute(_ADVANCE, work.advance())
+            if cursor.rowcount == 1:
+                todo.append(work)
+            elif not _stored_already(cursor, work):
+                lost.add(work.run_pk)
+        if todo:
+            cursor.executemany(_INSERT, [(work.run_pk, *row) for work in todo for row in work.rows])
+        for work in todo:
+            if work.drop:
+                cursor.execute(_DROP, [work.run_pk, *work.drop])
+    return lost
+
+
+def _stored_already(cursor, work: Work) -> bool:
+    # The answer to an earlier commit of this very work may have been lost.
+    cursor.execute(_STATE, [work.run_pk])
+    return cursor.fetchone() == (work.epoch, work.last_seq)
+
+
+def halves(works: list[Work]) -> tuple[list[Work], list[Work]]:
+    """Two parts to be stored one after the other, to find a row that cannot be."""
+    if len(works) > 1:
+        middle = len(works) // 2
+        return works[:middle], works[middle:]
+    (work,) = works
+    middle = len(work.rows) // 2
+    first = Work(
+        work.run_pk, work.epoch, work.previous_seq, work.rows[:middle],
+        work.output_bytes, work.last_line, work.dropped,
+    )  # fmt: skip
+    second = Work(
+        work.run_pk, work.epoch, first.last_seq, work.rows[middle:],
+        work.output_bytes, work.last_line, work.dropped, work.drop,
+    )  # fmt: skip
+    return [first], [second]
+
+
+def row_count(works: Iterable[Work]) -> int:
+    return sum(len(work.rows) for work in works)
+
+
+def replace_row(work: Work, why: str) -> None:
+    """Put a remark in the place of the one row that the database refuses."""
+    seq, t, line, _, task, text, data = work.rows[0]
+    size = utf8_length(text.encode("utf-8", "replace").decode()) + len(data or "")
+    remark = f"{size:,} bytes of output could not be stored: {why}\n"
+    work.rows[0] = (seq, t, line, STREAM_CODES["system"], task, remark, None)

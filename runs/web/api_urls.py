@@ -1,0 +1,22 @@
+"""Where the API and /health are."""
+
+from django.urls import path, re_path
+from django.views.decorators.csrf import csrf_exempt
+
+from .api import api
+from .errors import not_found, shaped
+from .health import health
+
+patterns, app_name, namespace = api.urls
+for pattern in patterns:
+    pattern.callback = shaped(pattern.callback)
+
+# Before and after the calls: what is no call is told so in their shape, not as a page.
+no_such_call = csrf_exempt(not_found)
+
+urlpatterns = [
+    path("health", csrf_exempt(health), name="health"),
+    path("api/", no_such_call),
+    path("api/", (patterns, app_name, namespace)),
+    re_path(r"^api(/.*)?$", no_such_call),
+]

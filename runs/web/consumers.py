@@ -1,0 +1,216 @@
+"""The WebSocket of a run: hello, chunks, status, ping, end; cancel and stdin.
+
+Plain ASGI applications: a viewer costs two or three small tasks, no thread, no
+database connection and no channel of the channel layer.
+"""
+
+import logging
+from contextlib import aclosing
+
+import orjson
+from django.conf import settings
+from django.core.exceptions import RequestAborted
+
+from ..execution import dispatch
+from ..models import Run
+from ..streaming.database import read, write
+from ..streaming.follow import Changed, Ended, Gone, Idle, Output, follow
+from . import frames
+from .errors import ApiError
+from .exchange import parse_query
+from .identity import Identity, Unauthorized, check_origin, identify, renewed, visible_run
+from .watching import BadCursor, first_to_end, parse_cursor, until_refused
+
+log = logging.getLogger(__name__)
+
+CLOSE_END = 1000
+CLOSE_FAILED = 1011
+CLOSE_BAD_CURSOR = 4400
+CLOSE_LOGGED_OUT = 4401
+CLOSE_NO_SUCH_RUN = 4404
+
+MESSAGE_CHARS = 256 * 1024
+
+
+class Refused(Exception):
+    """The socket is to be closed with `code`."""
+
+    def __init__(self, code: int):
+        super().__init__(code)
+        self.code = code
+
+
+async def accept(scope: dict, receive, send) -> Identity:
+    """Accept a socket and say who opened it. Raises Refused.
+
+    Accepted first: a browser does not tell its page why a handshake was refused.
+    """
+    await receive()
+    await send({"type": "websocket.accept"})
+    if not check_origin(scope):
+        # Another site's page rides on our cookie. It counts as no login.
+        raise Refused(CLOSE_LOGGED_OUT)
+    try:
+        return await read(identify, scope["headers"])
+    except Unauthorized:
+        raise Refused(CLOSE_LOGGED_OUT) from None
+
+
+async def close(send, code: int) -> None:
+    await send({"type": "websocket.close", "code": code})
+
+
+async def no_such_socket(scope: dict, receive, send) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})
+    await close(send, CLOSE_NO_SUCH_RUN)
+
+
+async def watch_run(scope: dict, receive, send, run_id: str) -> None:
+    try:
+        identity = await accept(scope, receive, send)
+        after = _cursor(scope)
+        run = await read(visible_run, identity.user, run_id)
+        if run is None:
+            raise Refused(CLOSE_NO_SUCH_RUN)
+    except Refused as refused:
+        await close(send, refused.code)
+        return
+    viewer = Viewer(identity, run, send)
+    code = await first_to_end(
+        viewer.show(after), viewer.obey(receive), close_code_when_refused(identity, run_id)
+    )
+    if code is not None:
+        await close(send, code)
+
+
+def _cursor(scope: dict) -> int:
+    try:
+        given = parse_query(scope["query_string"]).get("after", [""])
+        return parse_cursor(given[-1])
+    except (ApiError, BadCursor):
+        raise Refused(CLOSE_BAD_CURSOR) from None
+
+
+async def close_code_when_refused(identity: Identity, run_id: str | None = None) -> int:
+    refusal = await until_refused(identity, run_id)
+    return CLOSE_LOGGED_OUT if refusal == 401 else CLOSE_NO_SUCH_RUN
+
+
+class Viewer:
+    """One open socket of one run."""
+
+    def __init__(self, identity: Identity, run: Run, send):
+        self._identity = identity
+        self._run = run
+        self._send = send
+
+    async def _text(self, text: str) -> None:
+        await self._send({"type": "websocket.send", "text": text})
+
+    # --- to the client ---------------------------------------------------------
+
+    async def show(self, after: int) -> int:
+        """Send the run until its end; the code to close with."""
+        try:
+            async with aclosing(follow(self._run.pk, after, settings.PING_SECONDS)) as items:
+                return await self._pump(items)
+        except RequestAborted:
+            raise  # the client has gone
+        except Exception:
+            log.exception("Showing run %s failed", self._run.public_id)
+            return CLOSE_FAILED
+
+    async def _pump(self, items) -> int:
+        greet = frames.hello
+        async for item in items:
+            match item:
+                case Output(batches):
+                    for frame in frames.chunks(batches):
+                        await self._text(frame)
+                case Changed(run):
+                    await self._text(greet(run))
+                    greet = frames.status
+                case Idle():
+                    await self._text(frames.PING)
+                case Ended(run):
+                    await self._text(frames.end(run))
+                    return CLOSE_END
+                case Gone():
+                    return CLOSE_NO_SUCH_RUN
+        raise RuntimeError("follow() ended without saying why")
+
+    # --- from the client -------------------------------------------------------
+
+    async def obey(self, receive) -> None:
+        """Do what the client asks, one message after the other, until it leaves.
+
+        The next message is taken when this one is done: a flood of them waits in
+        the client, since the server stops reading.
+        """
+        while True:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            try:
+                await self._obey(message.get("text"))
+            except ApiError as error:
+                await self._text(frames.error(error.code, error.message))
+            except RequestAborted:
+                raise
+            except Exception:
+                log.exception("A message to run %s failed", self._run.public_id)
+                sentence = "That could not be done. Try again."
+                await self._text(frames.error("internal", sentence))
+
+    async def _obey(self, text: str | None) -> None:
+        message = _parse(text)
+        match message.get("type"):
+            case "cancel":
+                await self._check_may_act()
+                await self._cancel()
+            case "stdin":
+                await self._check_may_act()
+                await self._write_stdin(message)
+            case _:
+                raise ApiError("bad_request", "Unknown type. Send cancel or stdin.")
+
+    async def _check_may_act(self) -> None:
+        now = await read(renewed, self._identity)
+        if now is None:
+            raise ApiError("unauthorized", "Log in again.")
+        if not self._run.may_be_changed_by(now.user):
+            raise ApiError("forbidden", "Only the owner of this run may do that.")
+
+    async def _cancel(self) -> None:
+        if not await write(dispatch.cancel, self._run):
+            raise ApiError("conflict", "This run has ended already.")
+
+    async def _write_stdin(self, message: dict) -> None:
+        task, text = message.get("task", 0), message.get("text")
+        eof = message.get("eof", False)
+        if type(task) is not int or not isinstance(text, str | None) or type(eof) is not bool:
+            raise ApiError("bad_request", "task is a number, text a string, eof true or false.")
+        if text is None and not eof:
+            raise ApiError("bad_request", "Send text, or eof: true to end the input.")
+        try:
+            if text:
+                await dispatch.send_stdin(self._run, task, text)
+            if eof:
+                await dispatch.send_stdin(self._run, task, None)
+        except dispatch.NotAccepted as refusal:
+            raise ApiError("conflict", str(refusal)) from None
+
+
+def _parse(text: str | None) -> dict:
+    if text is None:
+        raise ApiError("bad_request", "Send text frames that hold JSON.")
+    if len(text) > MESSAGE_CHARS:
+        raise ApiError("too_large", f"A message has at most {MESSAGE_CHARS:,} characters.")
+    try:
+        message = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        message = None
+    if not isinstance(message, dict):
+        raise ApiError("bad_request", 'Send a JSON object such as {"type": "cancel"}.')
+    return message

@@ -1,0 +1,26 @@
+"""The pages' addresses; streamsite/urls.py includes them at the root."""
+
+from django.contrib.auth import views as auth
+from django.urls import path
+
+from . import account, pages
+
+urlpatterns = [
+    path("", pages.launch, name="launch"),
+    path("runs/", pages.run_list, name="run-list"),
+    path("runs/<str:public_id>/", pages.run_page, name="run-page"),
+    path("runs/<str:public_id>/cancel/", pages.cancel, name="run-cancel"),
+    path("runs/<str:public_id>/again/", pages.run_again, name="run-again"),
+    path("runs/<str:public_id>/delete/", pages.delete, name="run-delete"),
+    path("runs/<str:public_id>/results/<int:seq>/", pages.result_frame, name="run-result"),
+    path("account/", account.account, name="account"),
+    path("account/tokens/", account.make_token, name="token-make"),
+    path("account/tokens/<int:pk>/revoke/", account.revoke_token, name="token-revoke"),
+    path("account/password/", account.PasswordChange.as_view(), name="password_change"),
+    path(
+        "accounts/login/",
+        auth.LoginView.as_view(redirect_authenticated_user=True),
+        name="login",
+    ),
+    path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
+]

@@ -1,0 +1,208 @@
+"""The pages of runs: launch, list, watch and replay. Each works without JavaScript."""
+
+import json
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.cache import patch_cache_control
+from django.views.decorators.clickjacking import xframe_options_sameorigin
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from ..examples import examples
+from ..execution import dispatch
+from ..kinds import KINDS, InvalidSpec, NotConfigured, check_configured, parse_spec
+from ..models import Run, Status
+from ..streaming.reading import rows_after
+from ..streaming.wire import duration, run_dict
+from .csp import RESULT_POLICY
+from .forms import LaunchForm
+from .listing import InvalidFilter, RunFilter, page_of
+from .results import html_of
+from .window import window_of
+
+RECENT = 8
+PAGE = 50
+EXPORTS = (
+    ("ndjson", "one JSON object a line"),
+    ("json", "one JSON document"),
+    ("txt", "plain text"),
+    ("csv", "for spreadsheets"),
+    ("cast", "for asciinema"),
+)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def launch(request):
+    if request.method != "POST":
+        return _launch_page(request, _prefilled(request))
+    if request.POST.get("example"):
+        form = LaunchForm.from_example(_example(request.POST["example"]))
+    else:
+        form = LaunchForm.from_post(request.POST)
+    if request.POST.get("more"):
+        form.add_row(request.POST["more"])
+        return _launch_page(request, form)
+    spec = _checked(form)
+    if form.errors:
+        return _launch_page(request, form, status=422)
+    return redirect("run-page", dispatch.submit(request.user, spec).public_id)
+
+
+def _checked(form: LaunchForm):
+    """The launch request, or None with the reasons in form.errors."""
+    try:
+        spec = parse_spec(form.values())
+        check_configured(spec)
+    except InvalidSpec as error:
+        # What the form found itself is said first: it is closer to what was typed.
+        form.errors = error.fields | form.errors
+    except NotConfigured as error:
+        form.errors["kind"] = str(error)
+    else:
+        return spec
+    return None
+
+
+def _prefilled(request) -> LaunchForm:
+    if public_id := request.GET.get("from"):
+        return LaunchForm.from_run(_visible(request, public_id))
+    if name := request.GET.get("example"):
+        return LaunchForm.from_example(_example(name))
+    return LaunchForm()
+
+
+def _example(name: str):
+    if name not in examples():
+        raise Http404
+    return examples()[name]
+
+
+def _launch_page(request, form: LaunchForm, status=200):
+    context = {
+        "form": form,
+        "examples": [(item, json.dumps(item.spec())) for item in examples().values()],
+        "sandbox": dispatch.describe().get("sandbox"),
+        "recent": Run.objects.filter(owner=request.user).order_by("-pk")[:RECENT],
+    }
+    response = render(request, "launch.html", context, status=status)
+    # It may hold environment values that were typed and refused.
+    patch_cache_control(response, no_store=True)
+    return response
+
+
+@login_required
+@require_GET
+def run_list(request):
+    chosen, error = RunFilter.parse(request.GET), ""
+    visible = Run.objects.visible_to(request.user)
+    try:
+        runs, following = page_of(chosen.apply(visible), PAGE, request.GET.get("cursor", ""))
+    except InvalidFilter as refused:
+        runs, following, error = [], "", str(refused)
+    context = {
+        "runs": runs,
+        "next_query": following and chosen.query(cursor=following),
+        "chosen": chosen,
+        "error": error,
+        # New runs are put on top only where they belong there.
+        "takes_new": not chosen.given and "cursor" not in request.GET,
+        "sees_all": request.user.has_perm("runs.view_run"),
+        "statuses": [("active", "Active"), *Status.choices],
+        "kinds": [(kind.name, kind.label) for kind in KINDS.values()],
+    }
+    return render(request, "runs/list.html", context, status=400 if error else 200)
+
+
+@login_required
+@require_GET
+def run_page(request, public_id):
+    run = _visible(request, public_id)
+    window = window_of(run, after=_seq(request, "after"), before=_seq(request, "before"))
+    context = {
+        "run": run,
+        "window": window,
+        "may_change": run.may_be_changed_by(request.user),
+        "programs": run.program if isinstance(run.program, list) else [run.program],
+        "tasks": run_dict(run)["tasks"],
+        "seconds": duration(run),
+        "exports": EXPORTS,
+    }
+    response = render(request, "runs/run.html", context)
+    patch_cache_control(response, no_store=True)
+    return response
+
+
+@login_required
+@require_POST
+def cancel(request, public_id):
+    run = _own(request, public_id)
+    if not dispatch.cancel(run):
+        messages.info(request, "The run has already ended; there is nothing to cancel.")
+    return redirect("run-page", run.public_id)
+
+
+@login_required
+@require_POST
+def run_again(request, public_id):
+    run = _own(request, public_id)
+    if run.env_names:
+        names = ", ".join(run.env_names)
+        messages.info(request, f"Environment values are not kept. Type {names} again and launch.")
+        return redirect(f"{reverse('launch')}?from={run.public_id}")
+    form = LaunchForm.from_run(run)
+    spec = _checked(form)
+    if spec is None:
+        return _launch_page(request, form, status=422)
+    return redirect("run-page", dispatch.submit(request.user, spec, rerun_of=run).public_id)
+
+
+@login_required
+@require_POST
+def delete(request, public_id):
+    run = _own(request, public_id)
+    if not run.is_final:
+        messages.info(request, "A run that goes on cannot be deleted. Cancel it first.")
+        return redirect("run-page", run.public_id)
+    run.delete()
+    messages.success(request, f"“{run.title}” and its log are deleted.")
+    return redirect("run-list")
+
+
+@login_required
+@require_GET
+@xframe_options_sameorigin
+def result_frame(request, public_id, seq):
+    """The HTML of one result, for the sandboxed frame on the run's page."""
+    run = _visible(request, public_id)
+    rows = rows_after(run.pk, seq - 1, 1, until=seq) if 0 < seq <= run.last_seq else []
+    html = html_of(json.loads(rows[0][6])) if rows and rows[0][6] else None
+    if html is None:
+        raise Http404
+    headers = {"Content-Security-Policy": RESULT_POLICY, "Cache-Control": "private, max-age=3600"}
+    return HttpResponse(html, headers=headers)
+
+
+def _visible(request, public_id) -> Run:
+    run = Run.objects.visible_to(request.user).filter(public_id=public_id).first()
+    if run is None:
+        raise Http404
+    return run
+
+
+def _own(request, public_id) -> Run:
+    """A run the user may change. Raises Http404 or PermissionDenied."""
+    run = _visible(request, public_id)
+    if not run.may_be_changed_by(request.user):
+        raise PermissionDenied("You may watch this run but not change it. Ask its owner.")
+    return run
+
+
+def _seq(request, name: str) -> int | None:
+    """A seq from the address; what is no seq counts as not given."""
+    text = request.GET.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None

@@ -1,0 +1,45 @@
+"""What is answered outside Django's request cycle: sockets, streams and downloads."""
+
+import re
+
+from . import consumers, downloads, launch_streams, run_list, sse
+from .exchange import answer
+
+_RUN = r"(?P<run_id>[^/]+)"
+
+WEBSOCKETS = [
+    (re.compile(rf"/ws/runs/{_RUN}/"), consumers.watch_run),
+    (re.compile(r"/ws/runs/"), run_list.watch_runs),
+]
+STREAMS = [
+    (re.compile(rf"/api/runs/{_RUN}/events"), sse.events),
+    (re.compile(rf"/api/runs/{_RUN}/export\.(?P<format>[^/]+)"), downloads.download),
+    (re.compile(r"/api/stream/(?P<name>command|python|structured)"), launch_streams.launch),
+    (re.compile(r"/api/stream/agent(?:/init)?"), launch_streams.agent),
+    (re.compile(r"/api/stream/agent/(?P<session_id>[^/]+)"), launch_streams.agent_session),
+]
+
+
+def _resolve(routes, path: str):
+    for pattern, target in routes:
+        if match := pattern.fullmatch(path):
+            return target, match.groupdict()
+    return None, {}
+
+
+async def websocket(scope: dict, receive, send) -> None:
+    target, parameters = _resolve(WEBSOCKETS, scope["path"])
+    await (target or consumers.no_such_socket)(scope, receive, send, **parameters)
+
+
+def http(django):
+    """Streams to their consumers, everything else to the Django application."""
+
+    async def route(scope: dict, receive, send) -> None:
+        target, parameters = _resolve(STREAMS, scope["path"])
+        if target is None:
+            await django(scope, receive, send)
+        else:
+            await answer(target, scope, receive, send, **parameters)
+
+    return route
