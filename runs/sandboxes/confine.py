@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .base import SandboxError
-from .etc import HOME, USER_IDS, make_etc
+from .etc import HOME, USER_IDS, etc_of_this_server, make_etc
 
 TMPFS_BYTES = 512 * 1024**2
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-ETC_PREFIX = "etc-"
 
 DIRECTORY_MISSING = (
     "The directory {} does not exist in the sandbox. Leave the working directory empty "
@@ -51,7 +50,7 @@ class Confinement:
 
     def __init__(self, hidden: list[str], scratch: Path, network: bool):
         self._hidden = [os.path.realpath(path) for path in hidden]
-        self._etc = scratch / f"{ETC_PREFIX}{os.getpid()}"
+        self._etc = etc_of_this_server(scratch)
         self._network = network
         self._bwrap = shutil.which("bwrap")
         self._setpriv = shutil.which("setpriv")
@@ -66,14 +65,14 @@ class Confinement:
             return "bubblewrap (bwrap) is not installed."
         make_etc(self._etc, self._network)
         reason = ""
-        for way in (AS_ROOT, AS_USER) if os.getuid() == 0 else (AS_USER,):
-            self._way = way
-            if way.drops_root and not self._setpriv:
-                continue
+        for self._way in self._ways():
             reason = self._trial(home)
             if not reason:
                 return None
         return f"a trial run of bubblewrap failed: {reason}"
+
+    def _ways(self) -> list[Way]:
+        return [AS_ROOT, AS_USER] if os.getuid() == 0 and self._setpriv else [AS_USER]
 
     def _trial(self, home: Path) -> str:
         user_id = self.user_id()

@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 HOME = "/home/sandbox"
+PREFIX = "etc-"
 # What programs need of the system's own; of these only what everybody may read.
 # fmt: off
 COPIED = (
@@ -25,8 +26,6 @@ for part in /etc/profile.d/*.sh; do
 done
 unset part
 """
-
-
 # User ids that the conventions of systemd leave unused: under root each run gets one.
 USER_IDS = range(60600, 61100)
 
@@ -69,3 +68,14 @@ def copy_public(source: Path, target: Path) -> None:
                 copy_public(child, target / child.name)
     except OSError:
         return  # not there, or not for everybody
+
+
+def etc_of_this_server(scratch: Path) -> Path:
+    return scratch / f"{PREFIX}{os.getpid()}"
+
+
+def remove_etcs(scratch: Path) -> None:
+    """Remove those of servers that are gone."""
+    for path in scratch.glob(f"{PREFIX}*"):
+        if not Path("/proc", path.name.removeprefix(PREFIX)).exists():
+            shutil.rmtree(path, ignore_errors=True)

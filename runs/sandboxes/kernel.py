@@ -2,27 +2,22 @@
 
 import asyncio
 import json
-import math
 import os
-import re
 import secrets
 import shutil
 import signal
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty
 
-import orjson
-
 from .base import OutputQueue, SandboxError
 from .places import Place
 from .processes import Child
+from .rich import outcome, put_error, put_result, storable, stream_name
 
 START_SECONDS = 30
 READY_SECONDS = 0.5
-RESULT_BYTES = 8 * 1024**2
 # Beyond what a kernel of ours sends; a program that sends more by itself loses that message.
 MESSAGE_BYTES = 64 * 1024**2
 # How long a dead kernel's last messages are waited for.
@@ -31,8 +26,6 @@ SOCKET_PATH = 100  # a socket's path may have 107 bytes
 
 MAIN = Path(__file__).with_name("kernel_main.py")
 KERNEL_DIR = "/run/kernel"
-ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
 RESULTS = ("execute_result", "display_data", "update_display_data")
 
 
@@ -60,6 +53,8 @@ class Kernel:
         self._client = make_client(context, info)
         try:
             await self._until_ready()
+            # What a first cell makes it import is there before the run comes.
+            await self.prepare({}, self.place.home)
         except TimeoutError:
             raise SandboxError(f"The Python kernel did not start.{self._said()}") from None
 
@@ -96,21 +91,21 @@ class Kernel:
         async with asyncio.timeout(START_SECONDS):
             while True:
                 asked = self._client.kernel_info()
-                await self._alive_while(self._reply(asked))
+                await self._answer(asked)
                 # Only a message that arrives proves that our subscription has.
                 with suppress(Empty):
                     await self._client.get_iopub_msg(timeout=READY_SECONDS)
                     return
 
-    async def _alive_while(self, awaitable):
-        task = asyncio.ensure_future(awaitable)
+    async def _answer(self, asked: str) -> dict:
+        """The kernel's reply. Raises SandboxError if it dies first."""
+        reply = asyncio.ensure_future(self._reply(asked))
         try:
-            await asyncio.wait({task, self.child.ended}, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
-            raise SandboxError(f"{self._death()}{self._said()}")
+            if await self._while_alive({reply}):
+                return reply.result()
         finally:
-            task.cancel()
+            reply.cancel()
+        raise SandboxError(f"{self._death()}{self._said()}")
 
     async def _reply(self, asked: str) -> dict:
         while True:
@@ -134,7 +129,7 @@ class Kernel:
             f"__import__('os').chdir({cwd!r})\n"
         )
         asked = self._client.execute(code, silent=True, store_history=False, allow_stdin=False)
-        reply = await self._alive_while(self._reply(asked))
+        reply = await self._answer(asked)
         if reply["status"] != "ok":
             raise SandboxError(f"The Python kernel refused the environment: {reply['evalue']}.")
 
@@ -143,28 +138,32 @@ class Kernel:
         asked = self._client.execute(code, allow_stdin=False)
         messages = asyncio.ensure_future(self._show(asked, output))
         reply = asyncio.ensure_future(self._reply(asked))
-        both = asyncio.gather(messages, reply)
         try:
-            await asyncio.wait({both, self.child.ended}, return_when=asyncio.FIRST_COMPLETED)
-            if not both.done():
-                await asyncio.wait({both}, timeout=LAST_SECONDS)
-            if both.done():
-                return self._outcome(*both.result(), output)
-            if self.child.ended.result() == 0:  # the program called exit()
-                return 0
-            raise SandboxError(self._death())
+            # Only both together say that all has arrived.
+            if await self._while_alive({messages, reply}):
+                return outcome(messages.result(), reply.result(), output)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             # A program has its kernel in its hands.
             raise SandboxError(f"The Python kernel sent nonsense: {error!r:.200}.") from error
         finally:
-            both.cancel()
-            await asyncio.wait({both})
+            messages.cancel()
+            reply.cancel()
+            await asyncio.wait({messages, reply})
+        if self.child.ended.result() == 0:  # the program called exit()
+            return 0
+        raise SandboxError(self._death())
 
-    def _outcome(self, raised: bool, reply: dict, output: OutputQueue) -> int:
-        failed = reply["status"] == "error"
-        if failed and not raised:  # SystemExit is told of by the reply alone
-            put_error(output, reply)
-        return 1 if failed else 0
+    async def _while_alive(self, waiting: set[asyncio.Task]) -> bool:
+        """Wait for tasks, of a dead kernel only for a moment; whether they are done."""
+        ended = self.child.ended
+        while waiting and not ended.done():
+            done, _ = await asyncio.wait({*waiting, ended}, return_when=asyncio.FIRST_COMPLETED)
+            waiting = waiting - done
+            for task in done - {ended}:
+                task.result()
+        if waiting:
+            _, waiting = await asyncio.wait(waiting, timeout=LAST_SECONDS)
+        return not waiting
 
     async def _show(self, asked: str, output: OutputQueue) -> bool:
         """Put what the cell says until the kernel is idle again; whether it said it raised."""
@@ -253,66 +252,3 @@ def make_client(context, info: dict):
     client.session.digest_history_size = 0  # else it remembers 65,536 signatures
     client.start_channels(stdin=False, hb=False, control=False)
     return client
-
-
-def stream_name(content: dict) -> str:
-    return "stderr" if content["name"] == "stderr" else "stdout"
-
-
-def storable(text: str) -> str:
-    if "\0" in text:
-        text = text.replace("\0", "\u2400")
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # lone surrogates
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
-def put_result(output: OutputQueue, content: dict) -> None:
-    bundle = dict(content["data"])
-    if content.get("execution_count") is not None:
-        bundle["execution_count"] = content["execution_count"]
-    left_out = (content.get("metadata") or {}).get("streamsite_left_out")
-    data = as_json(bundle)
-    if len(data) > RESULT_BYTES:
-        left_out = {"bytes": len(data), "types": sorted(content["data"])}
-        bundle = {"text/plain": str(bundle.get("text/plain", ""))[: RESULT_BYTES // 4]}
-        data = as_json(bundle)
-    plain = storable(str(bundle.get("text/plain", "")))
-    output.put(0, "result", f"{plain}\n" if plain else "", data, time.monotonic())
-    if left_out:
-        output.put(
-            0,
-            "system",
-            f"A result of {left_out['bytes']} bytes ({', '.join(left_out['types'])}) was left out "
-            f"except for its beginning as text: the limit is {RESULT_BYTES} bytes.\n",
-        )
-
-
-def put_error(output: OutputQueue, content: dict) -> None:
-    lines = content.get("traceback") or [f"{content.get('ename')}: {content.get('evalue')}"]
-    traceback = storable(ANSI.sub("", "\n".join(lines)))
-    data = {
-        "name": str(content.get("ename", "")),
-        "value": storable(str(content.get("evalue", ""))),
-        "traceback": traceback,
-    }
-    output.put(0, "error", f"{traceback}\n", as_json(data))
-
-
-def as_json(value) -> bytes:
-    try:
-        return orjson.dumps(value)
-    except TypeError:  # lone surrogates, or whole numbers beyond 64 bits
-        return json.dumps(cleaned(value), ensure_ascii=False).encode()
-
-
-def cleaned(value):
-    if isinstance(value, str):
-        return storable(value)
-    if isinstance(value, dict):
-        return {storable(str(name)): cleaned(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [cleaned(part) for part in value]
-    return value if not isinstance(value, float) or math.isfinite(value) else None

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from .base import Launch, OutputQueue, Process, Sandbox, SandboxError
 from .confine import Confinement
+from .etc import remove_etcs
 from .notebook import Kernels, NotebookSandbox
-from .pipes import PipeReader, StdinWriter, finish_reading, make_pipe
+from .pipes import PipeReader, Plumbing, StdinWriter, finish_reading
 from .places import Place, clear_group
-from .processes import HOME_MARK, RUN_MARK, environment, kill_marked, marked
+from .processes import HOME_MARK, RUN_MARK, Child, environment, kill_marked, marked
 from .script import ARGUMENT_BYTES, Limits, check_environment
 from .workdirs import WorkDir, default_scratch, home_mark, left_behind, make_scratch
 
@@ -76,29 +77,20 @@ class LocalSandbox:
         on_exit(process.task, code)
         return code
 
-    def _start(self, process: Process, output: OutputQueue) -> tuple:
-        argv = self._argv(process)
-        owner = self._place.user_id
-        out, err = make_pipe(owner), make_pipe(owner)
-        into = make_pipe(owner) if self._launch.stdin else (os.open(os.devnull, os.O_RDONLY), None)
+    def _start(self, process: Process, output: OutputQueue) -> tuple[Child, list[PipeReader]]:
+        task = process.task
         try:
-            child = self._place.spawn(
-                argv, process.task, self._launch.env, self._cwd, (into[0], out[1], err[1])
-            )
-        except BaseException:
-            for fd in (out[0], err[0], into[1]):
-                if fd is not None:
-                    os.close(fd)
-            raise
-        finally:
-            for fd in (into[0], out[1], err[1]):
-                os.close(fd)
-        if into[1] is not None:
-            self._inputs[process.task] = StdinWriter(into[1])
-        readers = [
-            PipeReader(out[0], output, process.task, "stdout"),
-            PipeReader(err[0], output, process.task, "stderr"),
-        ]
+            argv = self._argv(process)
+            with Plumbing(self._place.user_id, self._launch.stdin) as pipes:
+                child = self._place.spawn(argv, task, self._launch.env, self._cwd, pipes.theirs)
+        except OSError as error:
+            raise SandboxError(
+                f"The program could not be started: {error.strerror}. Try again later."
+            ) from error
+        into, out, err = pipes.ours
+        if into is not None:
+            self._inputs[task] = StdinWriter(into)
+        readers = [PipeReader(out, output, task, "stdout"), PipeReader(err, output, task, "stderr")]
         self._readers += readers
         return child, readers
 
@@ -261,6 +253,7 @@ class LocalBackend:
                     runs.add(value)
         for run_id in runs:
             kill_marked({HOME_MARK: self._mark, RUN_MARK: run_id})
+        remove_etcs(self._scratch)
         for workdir in left_behind(self._scratch, living):
             workdir.remove()
             runs.add(workdir.top.name)

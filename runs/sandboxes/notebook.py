@@ -4,7 +4,6 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
-from contextlib import suppress
 
 from .base import Launch, OutputQueue, SandboxError
 from .kernel import Kernel, make_context
@@ -28,6 +27,7 @@ class Kernels:
         self._context = None
         self._spare: asyncio.Task[Kernel] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._closing: set[asyncio.Task] = set()
         self._closed = False
 
     def warm_up(self) -> None:
@@ -51,7 +51,15 @@ class Kernels:
             logger.warning("The spare kernel ended; another one is started.")
             self._spare = None
             self._later(RETRY_SECONDS)
-            self._discard = asyncio.ensure_future(task.result().close())
+            self._discard(task)
+
+    def _discard(self, spare: asyncio.Task) -> None:
+        """Close a spare that nobody will use, or that is just about to be ready."""
+        spare.cancel()
+        if spare.done() and not spare.cancelled() and spare.exception() is None:
+            closing = asyncio.ensure_future(spare.result().close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     def _later(self, seconds: float) -> None:
         if self._timer:
@@ -69,7 +77,7 @@ class Kernels:
         try:
             kernel = await spare
         except asyncio.CancelledError:
-            spare.cancel()
+            self._discard(spare)
             raise
         if not kernel.alive:
             await kernel.close()
@@ -94,9 +102,10 @@ class Kernels:
             self._timer.cancel()
         if self._spare:
             spare, self._spare = self._spare, None
-            spare.cancel()
-            with suppress(asyncio.CancelledError, SandboxError):
-                await (await spare).close()
+            self._discard(spare)
+            await asyncio.wait({spare})
+        if self._closing:
+            await asyncio.wait(self._closing)
         if self._context is not None:
             self._context.destroy(linger=0)
 

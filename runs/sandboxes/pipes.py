@@ -15,12 +15,48 @@ STDIN_BYTES = 1024 * 1024
 REST_BYTES = 4 * 1024 * 1024
 
 
-def make_pipe(owner: int | None = None) -> tuple[int, int]:
-    """A pipe's two ends. `owner` is the user id that may open it again as /dev/stderr."""
-    ends = os.pipe2(os.O_CLOEXEC)
-    if owner is not None:
-        os.fchown(ends[0], owner, owner)
-    return ends
+class Plumbing:
+    """A program's three standard streams, both ends of each.
+
+    `theirs` are for the program and closed on the way out of the context; `ours`
+    are (stdin or None, stdout, stderr) and closed only if that was an error.
+    `owner` is the user id that may open them again as /dev/stderr and the like.
+    """
+
+    def __init__(self, owner: int | None, stdin: bool):
+        self.theirs: list[int] = []
+        self.ours: list[int | None] = []
+        self._owner = owner
+        self._stdin = stdin
+
+    def __enter__(self) -> "Plumbing":
+        try:
+            if self._stdin:
+                self._add(*self._pipe())
+            else:
+                self._add(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), None)
+            for _ in ("stdout", "stderr"):
+                read, write = self._pipe()
+                self._add(write, read)
+        except BaseException as error:
+            self.__exit__(type(error))
+            raise
+        return self
+
+    def _pipe(self) -> tuple[int, int]:
+        ends = os.pipe2(os.O_CLOEXEC)
+        if self._owner is not None:
+            os.fchown(ends[0], self._owner, self._owner)
+        return ends
+
+    def _add(self, theirs: int, ours: int | None) -> None:
+        self.theirs.append(theirs)
+        self.ours.append(ours)
+
+    def __exit__(self, error, *_) -> None:
+        for fd in (*self.theirs, *(self.ours if error else ())):
+            if fd is not None:
+                os.close(fd)
 
 
 class PipeReader:

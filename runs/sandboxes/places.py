@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,20 +105,15 @@ class Place:
         return marks if task is None else {**marks, TASK_MARK: str(task)}
 
     def spawn(
-        self, argv: list[str], task: int, env: dict[str, str], cwd: str, pipes: tuple[int, int, int]
+        self, argv: list[str], task: int, env: dict[str, str], cwd: str, pipes: Iterable[int]
     ) -> Child:
-        """Start a program of this run. Raises SandboxError."""
+        """Start a program of this run; `pipes` become its standard streams. Raises OSError."""
         script = make_script(argv, self.environment(task, env), cwd, self.limits)
         if self.confinement:
             call = self.confinement.argv(str(self.workdir.home), self.user_id, self._shown)
         else:
             call = dies_with_parent()
-        try:
-            child = Child(spawn([*call, "/bin/sh", "/proc/self/fd/3"], script, *pipes))
-        except OSError as error:
-            raise SandboxError(
-                f"The program could not be started: {error.strerror}. Try again later."
-            ) from error
+        child = Child(spawn([*call, "/bin/sh", "/proc/self/fd/3"], script, *pipes))
         self.children.append(child)
         return child
 

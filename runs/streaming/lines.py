@@ -183,4 +183,4 @@ def _is_shallow(line: str, event: dict) -> bool:
 
 
 def utf8_length(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

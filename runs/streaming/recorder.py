@@ -273,6 +273,8 @@ class Works:
     def _narrow_down(self, works: list[Work], error: Exception) -> None:
         if row_count(works) > 1:
             self._unstored[:1] = halves(works)
+        elif works[0].is_replaced:
+            raise error  # not the row's fault; no replacement would help
         else:
             log.error("A chunk of run %d cannot be stored: %s", works[0].run_pk, error)
             replace_row(works[0], type(error).__name__)
@@ -314,7 +316,7 @@ def _last_line(rows: list[Row]) -> str:
     for row in reversed(rows[-20:]):
         lines = row[5][-2000:].rstrip().rsplit("\n", 1)
         if line := lines[-1].strip():
-            return line[:200]
+            return line[:200].encode("utf-8", "replace").decode()
     return ""
 
 

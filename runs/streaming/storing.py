@@ -37,6 +37,7 @@ class Work:
     last_line: str
     dropped: dict | None = None
     drop: tuple[int, int] | None = None
+    is_replaced: bool = False
 
     @property
     def last_seq(self) -> int:
@@ -111,6 +112,7 @@ def row_count(works: Iterable[Work]) -> int:
 def replace_row(work: Work, why: str) -> None:
     """Put a remark in the place of the one row that the database refuses."""
     seq, t, line, _, task, text, data = work.rows[0]
-    size = utf8_length(text.encode("utf-8", "replace").decode()) + len(data or "")
+    size = utf8_length(text) + len(data or "")
     remark = f"{size:,} bytes of output could not be stored: {why}\n"
     work.rows[0] = (seq, t, line, STREAM_CODES["system"], task, remark, None)
+    work.is_replaced = True

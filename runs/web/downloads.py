@@ -83,6 +83,7 @@ def parse_selection(query: dict[str, list[str]]) -> dict:
     if set(streams) - set(STREAM_CODES):
         errors["stream"] = f"Unknown stream. Use {', '.join(STREAM_CODES)}."
     if unknown := sorted(set(query) - {"from", "to", "stream", "task"}):
+        # A misspelt filter would otherwise silently filter nothing.
         errors[unknown[0][:40]] = "Unknown parameter. Use from, to, stream and task."
     if errors:
         raise ApiError("bad_request", " ".join(errors.values()), errors)

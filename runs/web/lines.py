@@ -16,12 +16,14 @@ from .results import Part, parts_of
 LINE_LENGTH = 10_000
 
 _ESCAPES = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\|$)|[PX^_][^\x1b]*(?:\x1b\\|$)|[ -/]*[0-~])"
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]"
+    r"|\][^\x07\x1b]*(?:\x07|\x1b\\|$)"
+    r"|[PX^_][^\x1b]*(?:\x1b\\|$)"
+    r"|[ -/]*[0-~])"
 )
 # What would change how the text around it looks: shown as its number instead.
 _BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\r\n])")
 
 
 @dataclass(slots=True)
@@ -43,7 +45,14 @@ class Line:
         return clean(self.raw)
 
     @property
-    def clock(self) -> str:
+    def visible(text: str) -> str:
+    """The text without escape sequences; other characters that hide are shown."""
+    text = _ESCAPES.sub("", text)
+    text = _CONTROL.sub(lambda m: chr(0x2421 if m[0] == "\x7f" else 0x2400 + ord(m[0])), text)
+    return _BIDI.sub(lambda m: f"‹U+{ord(m[0]):04X}›", text)
+
+
+def clock(self) -> str:
         return clock(self.t)
 
 
@@ -51,9 +60,8 @@ def clean(raw: str) -> str:
     """What a line looks like: no escape sequences, overwritten text gone."""
     cut = len(raw) - LINE_LENGTH
     text = raw[:LINE_LENGTH] if cut > 0 else raw
-    text = _OVERWRITTEN.sub("", _ESCAPES.sub("", text)).rstrip("\r\n")
-    text = _CONTROL.sub(lambda m: chr(0x2421 if m[0] == "\x7f" else 0x2400 + ord(m[0])), text)
-    text = _BIDI.sub(lambda m: f"‹U+{ord(m[0]):04X}›", text)
+    # A carriage return begins the line again, as progress bars do.
+    text = visible(_ESCAPES.sub("", text).rstrip("\r\n").rpartition("\r")[2])
     return f"{text} … {cut:,} more characters, all of them in the export" if cut > 0 else text
 
 

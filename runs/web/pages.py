@@ -17,7 +17,7 @@ from ..execution import dispatch
 from ..kinds import KINDS, InvalidSpec, NotConfigured, check_configured, parse_spec
 from ..models import Run, Status
 from ..streaming.reading import rows_after
-from ..streaming.wire import duration, run_dict
+from ..streaming.wire import run_dict
 from .csp import RESULT_POLICY
 from .forms import LaunchForm
 from .listing import InvalidFilter, RunFilter, page_of
@@ -122,14 +122,16 @@ def run_list(request):
 @require_GET
 def run_page(request, public_id):
     run = _visible(request, public_id)
+    described = run_dict(run)
     window = window_of(run, after=_seq(request, "after"), before=_seq(request, "before"))
     context = {
         "run": run,
         "window": window,
         "may_change": run.may_be_changed_by(request.user),
         "programs": run.program if isinstance(run.program, list) else [run.program],
-        "tasks": run_dict(run)["tasks"],
-        "seconds": duration(run),
+        "run_json": described,
+        "tasks": described["tasks"],
+        "seconds": described["duration"],
         "exports": EXPORTS,
     }
     response = render(request, "runs/run.html", context)

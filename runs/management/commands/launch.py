@@ -1,0 +1,145 @@
+import asyncio
+import logging
+import os
+import sys
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError
+
+from ...execution import dispatch
+from ...kinds import KINDS, InvalidSpec, NotConfigured, Spec, check_configured, parse_spec
+from ...models import Run
+from ...streaming import database
+from ..terminal import (
+    Screen,
+    on_interrupt,
+    on_terminate,
+    require_database,
+    run_to_exit_code,
+    show_run,
+)
+
+
+class Command(BaseCommand):
+    help = (
+        "Launch a run and stream it to the terminal. Exits with the program's exit code; "
+        "124 timed out, 130 cancelled, 70 lost. Ctrl-C cancels the run."
+    )
+    requires_system_checks = []
+
+    def add_arguments(self, parser):
+        parser.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
+        parser.add_argument(
+            "program", nargs="+", metavar="PROGRAM", help="its text; several for parallel"
+        )
+        parser.add_argument("--mode", help="script (the default) or notebook, for python")
+        parser.add_argument("--user", metavar="NAME", help="who owns the run")
+        parser.add_argument("--timeout", type=float, metavar="S", help="seconds, 0 for none")
+        parser.add_argument("--detach", action="store_true", help="print the run's id and leave")
+        parser.add_argument(
+            "--env", action="append", default=[], metavar="NAME[=VALUE]",
+            help="an environment value; without =VALUE your own is passed on",
+        )  # fmt: skip
+        parser.add_argument("--title")
+        parser.add_argument("--cwd", metavar="DIR", help="working directory in the sandbox")
+
+    def handle(self, **options):
+        require_database()
+        spec, owner = make_spec(options), find_owner(options["user"])
+        # What an executor of our own logs in the usual course would mix with the output.
+        logging.getLogger().setLevel(logging.WARNING)
+        sys.exit(run_to_exit_code(launch(owner, spec, options["detach"])))
+
+
+def make_spec(options: dict) -> Spec:
+    names = ("kind", "mode", "timeout", "title", "cwd")
+    values = {name: options[name] for name in names if options[name] is not None}
+    programs = options["program"]
+    if options["kind"] != "parallel" and len(programs) > 1:
+        raise CommandError(
+            f"Runs of kind {options['kind']} take one program: put it into quotes. "
+            "For several side by side, launch parallel."
+        )
+    values["program"] = programs if options["kind"] == "parallel" else programs[0]
+    values["env"] = dict(env_value(item) for item in options["env"])
+    try:
+        spec = parse_spec(values)
+        check_configured(spec)
+    except InvalidSpec as error:
+        sentences = "\n".join(f"{name}: {text}" for name, text in error.fields.items())
+        raise CommandError(sentences) from None
+    except NotConfigured as error:
+        raise CommandError(str(error)) from None
+    return spec
+
+
+def env_value(item: str) -> tuple[str, str]:
+    name, given, value = item.partition("=")
+    if not given and name not in os.environ:
+        raise CommandError(f"--env {name}: your environment has no such value. Use NAME=VALUE.")
+    return name, value if given else os.environ[name]
+
+
+def find_owner(name: str | None):
+    users = get_user_model().objects.filter(is_active=True)
+    if name:
+        if user := users.filter(username=name).first():
+            return user
+        raise CommandError(f"There is no active user {name!r}. Give --user another name.")
+    administrators = list(users.filter(is_superuser=True))
+    if len(administrators) == 1:
+        return administrators[0]
+    for user in administrators:
+        if user.username == "admin":
+            return user
+    if administrators:
+        raise CommandError("There are several administrators. Say whose run it is: --user NAME.")
+    raise CommandError(
+        "There is no administrator yet. Run `manage.py quickstart` or "
+        "`manage.py createsuperuser`, or give --user NAME."
+    )
+
+
+async def launch(owner, spec: Spec, detach: bool) -> int:
+    on_terminate(asyncio.current_task().cancel)
+    carried_elsewhere = (await database.read(dispatch.describe))["executor"] != "none"
+    if detach and not carried_elsewhere:
+        raise CommandError(
+            "No server is running here that could carry the run: leave --detach out, "
+            "or start `manage.py serve` first."
+        )
+    carried_here = not carried_elsewhere and await start_executor()
+    try:
+        run = await database.write(dispatch.submit, owner, spec)
+        if detach:
+            print(run.public_id)
+            return 0
+        return await show(run)
+    finally:
+        if carried_here:
+            await dispatch.stop()
+
+
+async def start_executor() -> bool:
+    """Whether this process carries the run; another may just have come first."""
+    try:
+        await dispatch.start()
+    except dispatch.AlreadyExecuting:
+        return False
+    except dispatch.SandboxError as error:
+        raise CommandError(str(error)) from None
+    return True
+
+
+async def show(run: Run) -> int:
+    screen = Screen(sys.stdout, sys.stderr, lanes=run.kind == "parallel")
+    if sys.stderr.isatty():
+        screen.remark(f"Run {run.public_id}. Ctrl-C cancels it.")
+    cancelling: set[asyncio.Task] = set()
+
+    def cancel():
+        screen.remark("Cancelling the run. Ctrl-C again leaves at once.")
+        cancelling.add(asyncio.create_task(database.write(dispatch.cancel, run)))
+
+    on_interrupt(cancel)
+    return await show_run(run, screen)

@@ -1,0 +1,54 @@
+"""Template filters: how runs read in words."""
+
+from django import template
+from django.utils.html import format_html
+
+from ..models import Run
+from ..streaming import wire
+from .lines import visible
+
+register = template.Library()
+
+
+@register.filter
+def lasting(seconds: float | None) -> str:
+    """0.4 s, 12 s, 3 m 12 s, 2 h 03 m; static/runs/format.js says the same."""
+    if seconds is None:
+        return ""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} m"
+    return f"{minutes} m {rest} s" if minutes else f"{rest} s"
+
+
+@register.filter
+def seconds_of(run: Run) -> float | None:
+    return wire.duration(run)
+
+
+@register.filter
+def moment(value) -> str:
+    """A <time> that the browser turns into local time."""
+    if value is None:
+        return ""
+    iso = value.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return format_html('<time datetime="{}">{} UTC</time>', iso, f"{value:%d %b %Y, %H:%M}")
+
+
+@register.filter
+def status_word(status: str) -> str:
+    return status.replace("_", " ").capitalize()
+
+
+@register.filter
+def plain(text: str) -> str:
+    """Several lines with everything that would change how they look made visible."""
+    return visible(text)
+
+
+@register.filter
+def words(text: str) -> list[str]:
+    return text.split()

@@ -1,0 +1,176 @@
+"""/api/stream/…: one request that launches a recorded run and streams it as events.
+
+The stream is only a view of the run. A client that leaves ends nothing, and one that
+comes back with Last-Event-ID goes on where it was; it never launches a second run.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from functools import cache
+
+import orjson
+from django.conf import settings
+
+from .. import examples
+from ..execution import dispatch
+from ..kinds import InvalidSpec, NotConfigured, Spec, check_configured, default_title, parse_spec
+from ..models import Run
+from ..streaming.database import read, write
+from ..streaming.follow import Changed, Ended, Gone, Idle, Output, follow
+from ..streaming.wire import run_dict
+from . import sse
+from .api_input import parse_object
+from .errors import NO_SUCH_RUN, ApiError
+from .exchange import Exchange
+from .frames import end_of
+from .identity import Identity, check_origin, csrf_refusal, visible_run
+from .launch_events import VIEWS, View
+
+PROMPT_CHARS = 50_000
+BODY_BYTES = 1024 * 1024
+
+_EVENT_ID = re.compile(r"(?P<run_id>[A-Za-z0-9_-]{1,40}):(?P<cursor>\d{1,18}|end)", re.ASCII)
+
+
+async def launch(exchange: Exchange, name: str) -> None:
+    exchange.allow("GET")
+    identity = await exchange.identify()
+    if event_id := exchange.header("last-event-id"):
+        await _resume(exchange, identity, name, event_id)
+        return
+    _check_may_launch(exchange)
+    spec = _spec(name, exchange.query())
+    run = await write(dispatch.submit, identity.user, spec)
+    await _stream(exchange, identity, name, run, after=0)
+
+
+async def _resume(exchange: Exchange, identity: Identity, name: str, event_id: str) -> None:
+    known = _EVENT_ID.fullmatch(event_id)
+    if known is None:
+        raise ApiError("bad_request", "Last-Event-ID is none of this stream's ids.")
+    run = await read(visible_run, identity.user, known["run_id"])
+    if run is None:
+        raise ApiError("not_found", NO_SUCH_RUN)
+    if known["cursor"] == "end":
+        await exchange.respond(204, [])  # which tells EventSource to stop
+        return
+    await _stream(exchange, identity, name, run, after=int(known["cursor"]))
+
+
+def _check_may_launch(exchange: Exchange) -> None:
+    """A GET that launches must come from a page of ours, not from an <img> elsewhere."""
+    if exchange.has_token:
+        return
+    if "text/event-stream" not in (exchange.header("accept") or ""):
+        raise ApiError("forbidden", "Open this with EventSource (Accept: text/event-stream).")
+    site = exchange.header("sec-fetch-site")
+    foreign = exchange.header("origin") is not None and not check_origin(exchange.scope)
+    if site not in (None, "same-origin") or foreign:
+        raise ApiError("forbidden", "Only pages of this site may launch this way.")
+
+
+# --- what is launched ----------------------------------------------------------
+
+
+@cache
+def demonstration(name: str) -> str:
+    """The program that runs where no other was given."""
+    suffix = "sh" if name == "command" else "py"
+    return (examples.HERE / f"demo-{name}.{suffix}").read_text()
+
+
+def _spec(name: str, query: dict[str, list[str]]) -> Spec:
+    given = {key: values[-1] for key, values in query.items()}
+    parameter = {"command": "command", "python": "code"}.get(name)
+    program = given.get(parameter) if parameter else None
+    values = {
+        "kind": "command" if name == "command" else "python",
+        "program": demonstration(name) if program is None else program,
+        "title": default_title(program) if program and program.strip() else f"Stream: {name}",
+    }
+    if name != "command":
+        values["mode"] = "notebook" if name == "python" else "script"
+    if name == "python" and (prompt := given.get("prompt", "")):
+        # It titles the run and reaches the program as a value, never as source.
+        values |= {"title": default_title(prompt), "env": {"PROMPT": _prompt(prompt)}}
+    try:
+        return parse_spec(values)
+    except InvalidSpec as error:
+        names = {"program": parameter or "program", "env": "prompt"}
+        fields = {names.get(field, field): text for field, text in error.fields.items()}
+        raise ApiError("invalid", str(error), fields) from None
+
+
+def _prompt(value) -> str:
+    if not isinstance(value, str) or not value.strip():
+        sentence = "Give a prompt: a string that is not empty."
+    elif len(value) > PROMPT_CHARS:
+        sentence = f"The prompt is too long; at most {PROMPT_CHARS:,} characters are allowed."
+    else:
+        return value
+    raise ApiError("invalid", sentence, {"prompt": sentence})
+
+
+# --- agent ---------------------------------------------------------------------
+
+
+async def agent(exchange: Exchange) -> None:
+    exchange.allow("POST")
+    await exchange.identify()
+    if refusal := csrf_refusal(exchange.scope):
+        raise ApiError("csrf", refusal)
+    if (exchange.header("content-type") or "").partition(";")[0].strip() != "application/json":
+        raise ApiError("unsupported_media_type", "Send JSON, with Content-Type: application/json.")
+    values = parse_object(await exchange.body(BODY_BYTES))
+    _check_agent(_prompt(values.get("prompt")))
+
+
+async def agent_session(exchange: Exchange, session_id: str) -> None:
+    exchange.allow("GET")
+    await exchange.identify()
+    _check_agent("prompt of a session")
+
+
+def _check_agent(prompt: str) -> None:
+    try:
+        check_configured(parse_spec({"kind": "agent", "program": prompt}))
+    except InvalidSpec as error:
+        raise ApiError("invalid", str(error), {"prompt": str(error)}) from None
+    except NotConfigured as error:
+        raise ApiError("not_configured", str(error)) from None
+
+
+# --- the stream ----------------------------------------------------------------
+
+
+async def _stream(exchange: Exchange, identity: Identity, name: str, run: Run, after: int) -> None:
+    pieces = _pieces(run, after, VIEWS[name]())
+    await sse.stream(exchange, identity, run.public_id, pieces)
+
+
+async def _pieces(run: Run, after: int, view: View) -> AsyncIterator[bytes]:
+    run_id = run.public_id
+    # With the client's own cursor as id: were it 0 again, a connection that breaks
+    # right after it would begin the log anew.
+    first = {"id": run_id, "urls": run_dict(run)["urls"]}
+    yield sse.message("run", _json(first), f"{run_id}:{after}")
+    async with aclosing(follow(run.pk, after, settings.PING_SECONDS)) as items:
+        async for item in items:
+            match item:
+                case Output(batches):
+                    for batch in batches:
+                        yield b"".join(view.events(run_id, batch))
+                case Idle():
+                    yield sse.PING
+                case Ended(state):
+                    end = end_of(state) | {"run": run_id}
+                    yield sse.message("complete", _json(end), f"{run_id}:end")
+                case Changed():
+                    pass
+                case Gone():
+                    return
+
+
+def _json(value) -> str:
+    return orjson.dumps(value).decode()
