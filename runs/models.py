@@ -74,10 +74,12 @@ class RunQuerySet(models.QuerySet):
 
     # --- who executes ----------------------------------------------------------
 
-    def claim_next(self, executor: str, lease_seconds: float):
+    def claim_next(self, executor: str, lease_seconds: float, served: dict):
         """Take the queued run whose turn it is; None if there is none.
 
-        Fair between users: the oldest run of the user with the fewest runs going.
+        Fair between users: the oldest run of the user with the fewest runs going,
+        and of these the one who was served longest ago. `served` maps an owner's pk
+        to a number that rises with time; it is kept by the caller and by us.
         """
         while True:
             busy = dict(
@@ -92,10 +94,12 @@ class RunQuerySet(models.QuerySet):
                 .annotate(first=models.Min("pk"))
                 .order_by()
             )
-            turn = min(((busy.get(o, 0), first) for o, first in heads), default=None)
+            turns = ((busy.get(o, 0), served.get(o, 0), first) for o, first in heads)
+            turn = min(turns, default=None)
             if turn is None:
                 return None
-            if run := self.claim(turn[1], executor, lease_seconds):
+            if run := self.claim(turn[-1], executor, lease_seconds):
+                served[run.owner_id] = 1 + max(served.values(), default=0)
                 return run
             # Somebody else took it, or it was cancelled; the next look differs.
 

@@ -1,7 +1,10 @@
+from django.contrib import admin
 from django.urls import include, path
 
 urlpatterns = [
+    path("admin/", admin.site.urls),
     path("", include("runs.web.api_urls")),
+    path("", include("runs.web.page_urls")),
 ]
 
 # Under /api/ they answer as JSON, elsewhere as pages.

@@ -10,6 +10,7 @@ from streamsite.server import CannotListen, Server, serve
 
 MESSAGE = bytes(range(256)) * 1024  # 256 KiB
 MESSAGES = 800  # 200 MiB
+FAREWELL = MESSAGE[:250_000]
 state = {"sent": 0, "ended": {}, "started": False}
 send_began = None
 
@@ -54,8 +55,8 @@ async def serve_websocket(path, receive, send):
         for _ in range(MESSAGES):
             await send_counted(send, {"type": "websocket.send", "bytes": MESSAGE}, len(MESSAGE))
     elif path == "/farewell":
-        for _ in range(4):
-            await send({"type": "websocket.send", "bytes": MESSAGE})
+        # Little enough that the close follows at once.
+        await send({"type": "websocket.send", "bytes": FAREWELL})
         await send({"type": "websocket.close"})
     elif path == "/big":
         await send({"type": "websocket.send", "text": "é" * (3 * 512 * 1024)})

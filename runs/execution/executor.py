@@ -39,6 +39,7 @@ class Executor:
         self._wakeup = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._stopping = False
+        self._served: dict[int | None, int] = {}
 
     @property
     def running(self) -> int:
@@ -98,7 +99,9 @@ class Executor:
 
     async def _claim_all(self) -> None:
         while not self._stopping and len(self._carriers) < self._limit:
-            run = await database.write(Run.objects.claim_next, self.name, settings.LEASE_SECONDS)
+            run = await database.write(
+                Run.objects.claim_next, self.name, settings.LEASE_SECONDS, self._served
+            )
             if run is None or run.pk in self._carriers:
                 return
             carrier = self._carriers[run.pk] = Carrier(run, self.backend, self._recorder)

@@ -65,7 +65,8 @@ class Confinement:
             return "bubblewrap (bwrap) is not installed."
         make_etc(self._etc, self._network)
         reason = ""
-        for self._way in self._ways():
+        for way in self._ways():
+            self._way = way
             reason = self._trial(home)
             if not reason:
                 return None

@@ -230,7 +230,7 @@ def make_context():
     # Imported at first use: together they take 14 MB.
     try:
         import ipykernel  # noqa: F401
-        import jupyter_client  # noqa: F401
+        import jupyter_client.asynchronous  # noqa: F401
         import zmq.asyncio
     except ImportError as error:
         raise SandboxError(

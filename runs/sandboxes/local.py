@@ -45,7 +45,7 @@ class LocalSandbox:
         self._launch = launch
         self._place = place
         self._cwd = place.cwd(launch.cwd)
-        self._inputs: dict[int, StdinWriter] = {}
+        self._inputs = {part.task: StdinWriter() for part in launch.processes if launch.stdin}
         self._readers: list[PipeReader] = []
         self._killed = False
 
@@ -89,7 +89,7 @@ class LocalSandbox:
             ) from error
         into, out, err = pipes.ours
         if into is not None:
-            self._inputs[task] = StdinWriter(into)
+            self._inputs[task].connect(into)
         readers = [PipeReader(out, output, task, "stdout"), PipeReader(err, output, task, "stderr")]
         self._readers += readers
         return child, readers
@@ -108,7 +108,7 @@ class LocalSandbox:
         if not self._launch.stdin:
             raise SandboxError("This run was launched without stdin; launch it with stdin.")
         if task not in self._inputs:
-            raise SandboxError(f"Task {task} does not take input now.")
+            raise SandboxError(f"This run has no task {task}.")
         if text is None:
             self._inputs[task].close_when_sent()
         else:

@@ -25,6 +25,7 @@ class Kernels:
         self._make_place = make_place
         self._keep_spare = keep_spare
         self._context = None
+        self._starting = asyncio.Lock()
         self._spare: asyncio.Task[Kernel] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closing: set[asyncio.Task] = set()
@@ -86,8 +87,10 @@ class Kernels:
         return kernel
 
     async def _start(self, run_id: str | None, env: dict[str, str]) -> Kernel:
-        if self._context is None:
-            self._context = make_context()
+        async with self._starting:
+            if self._context is None:
+                # In a thread, because importing takes longer than a loop should stand still.
+                self._context = await asyncio.to_thread(make_context)
         kernel = Kernel(self._make_place(run_id))
         try:
             await kernel.start(self._context, env)

@@ -136,16 +136,19 @@ async def finish_reading(readers: list[PipeReader], seconds: float) -> None:
 
 
 class StdinWriter:
-    """Write to a program's stdin as fast as it reads."""
+    """Write to a program's stdin as fast as it reads; what comes before its start waits."""
 
-    def __init__(self, fd: int):
+    def __init__(self):
         self._loop = asyncio.get_running_loop()
-        self._fd = fd
+        self._fd: int | None = None
         self._waiting: deque[bytes] = deque()
         self._bytes = 0
         self._closing = False
-        self._closed = False
+
+    def connect(self, fd: int) -> None:
         os.set_blocking(fd, False)
+        self._fd = fd
+        self._write()
 
     def send(self, text: str) -> None:
         """Raises SandboxError if the program has ended its input or does not read."""
@@ -163,30 +166,32 @@ class StdinWriter:
         self._write()
 
     def _write(self) -> None:
-        if self._closed:
+        if self._fd is None:
             return
         try:
             while self._waiting:
-                written = os.write(self._fd, self._waiting[0])
-                self._bytes -= written
-                rest = self._waiting.popleft()[written:]
-                if rest:
-                    self._waiting.appendleft(rest)
+                self._write_first()
         except BlockingIOError:
             self._loop.add_writer(self._fd, self._write)
-            return
         except OSError:  # the reading end is gone: nobody will ever read the rest
             self.close()
-            return
-        self._loop.remove_writer(self._fd)
-        if self._closing:
-            self.close()
+        else:
+            self._loop.remove_writer(self._fd)
+            if self._closing:
+                self.close()
+
+    def _write_first(self) -> None:
+        written = os.write(self._fd, self._waiting[0])
+        self._bytes -= written
+        rest = self._waiting.popleft()[written:]
+        if rest:
+            self._waiting.appendleft(rest)
 
     def close(self) -> None:
         self._closing = True
-        if not self._closed:
-            self._closed = True
+        self._waiting.clear()
+        self._bytes = 0
+        if self._fd is not None:
             self._loop.remove_writer(self._fd)
-            self._waiting.clear()
-            self._bytes = 0
             os.close(self._fd)
+            self._fd = None

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
-from django.db import close_old_connections, connections
+from django.db import connections
 
 READERS = 2
 
@@ -18,8 +18,12 @@ _readers = ThreadPoolExecutor(READERS, "database-reader")
 
 
 def _call(function: Callable, args: tuple):
-    # A PostgreSQL connection may have died since the last call; free on SQLite.
-    close_old_connections()
+    for connection in connections.all(initialized_only=True):
+        # Django's limit is for requests; here it would mean a new connection, with
+        # its PRAGMAs, for every call.
+        connection.close_at = None
+        # A PostgreSQL connection may have died since the last call; free on SQLite.
+        connection.close_if_unusable_or_obsolete()
     return function(*args)
 
 

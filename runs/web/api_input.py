@@ -25,8 +25,10 @@ def read_json(request: HttpRequest, optional: bool = False) -> dict:
     if request.content_type.startswith("multipart/"):
         raise _not_json()
     body = request.body
-    if optional and not body.strip():
-        return {}
+    if not body.strip():
+        if optional:
+            return {}
+        raise ApiError("bad_request", "The body is empty. Send a JSON object.")
     charset = request.content_params.get("charset", "utf-8").lower()
     if request.content_type != "application/json" or charset not in ("utf-8", "utf8"):
         raise _not_json()

@@ -81,7 +81,7 @@ def rerun(request, run_id: str):
         message = "Unknown field. A re-run takes only env."
         raise ApiError("invalid", message, {unknown[0][:80]: message})
     # Checked as it was sent before it is mixed with what is kept.
-    env = parse_spec(run.respec(sent.get("env"))).env
+    env = parse_spec(run.respec() | {"env": sent.get("env")}).env
     return _submitted(request.auth.user, parse_spec(run.respec(kept_env(run, env))), run)
 
 

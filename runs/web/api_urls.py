@@ -7,8 +7,8 @@ from .api import api
 from .errors import not_found, shaped
 from .health import health
 
-patterns, app_name, namespace = api.urls
-for pattern in patterns:
+calls, *names = api.urls
+for pattern in calls:
     pattern.callback = shaped(pattern.callback)
 
 # Before and after the calls: what is no call is told so in their shape, not as a page.
@@ -17,6 +17,6 @@ no_such_call = csrf_exempt(not_found)
 urlpatterns = [
     path("health", csrf_exempt(health), name="health"),
     path("api/", no_such_call),
-    path("api/", (patterns, app_name, namespace)),
+    path("api/", (calls, *names)),
     re_path(r"^api(/.*)?$", no_such_call),
 ]

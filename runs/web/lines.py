@@ -45,14 +45,7 @@ class Line:
         return clean(self.raw)
 
     @property
-    def visible(text: str) -> str:
-    """The text without escape sequences; other characters that hide are shown."""
-    text = _ESCAPES.sub("", text)
-    text = _CONTROL.sub(lambda m: chr(0x2421 if m[0] == "\x7f" else 0x2400 + ord(m[0])), text)
-    return _BIDI.sub(lambda m: f"‹U+{ord(m[0]):04X}›", text)
-
-
-def clock(self) -> str:
+    def clock(self) -> str:
         return clock(self.t)
 
 
@@ -63,6 +56,13 @@ def clean(raw: str) -> str:
     # A carriage return begins the line again, as progress bars do.
     text = visible(_ESCAPES.sub("", text).rstrip("\r\n").rpartition("\r")[2])
     return f"{text} … {cut:,} more characters, all of them in the export" if cut > 0 else text
+
+
+def visible(text: str) -> str:
+    """The text without escape sequences; other characters that hide are shown."""
+    text = _ESCAPES.sub("", text)
+    text = _CONTROL.sub(lambda m: chr(0x2421 if m[0] == "\x7f" else 0x2400 + ord(m[0])), text)
+    return _BIDI.sub(lambda m: f"‹U+{ord(m[0]):04X}›", text)
 
 
 def clock(seconds: float) -> str:

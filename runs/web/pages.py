@@ -16,10 +16,12 @@ from ..examples import examples
 from ..execution import dispatch
 from ..kinds import KINDS, InvalidSpec, NotConfigured, check_configured, parse_spec
 from ..models import Run, Status
+from ..streaming.deletion import delete_run
 from ..streaming.reading import rows_after
 from ..streaming.wire import run_dict
 from .csp import RESULT_POLICY
 from .forms import LaunchForm
+from .identity import visible_run
 from .listing import InvalidFilter, RunFilter, page_of
 from .results import html_of
 from .window import window_of
@@ -86,8 +88,8 @@ def _launch_page(request, form: LaunchForm, status=200):
     context = {
         "form": form,
         "examples": [(item, json.dumps(item.spec())) for item in examples().values()],
-        "sandbox": dispatch.describe().get("sandbox"),
-        "recent": Run.objects.filter(owner=request.user).order_by("-pk")[:RECENT],
+        "sandbox": dispatch.describe_sandbox(),
+        "recent": Run.objects.filter(owner=request.user).defer("program").order_by("-pk")[:RECENT],
     }
     response = render(request, "launch.html", context, status=status)
     # It may hold environment values that were typed and refused.
@@ -170,7 +172,7 @@ def delete(request, public_id):
     if not run.is_final:
         messages.info(request, "A run that goes on cannot be deleted. Cancel it first.")
         return redirect("run-page", run.public_id)
-    run.delete()
+    delete_run(run)
     messages.success(request, f"“{run.title}” and its log are deleted.")
     return redirect("run-list")
 
@@ -190,7 +192,7 @@ def result_frame(request, public_id, seq):
 
 
 def _visible(request, public_id) -> Run:
-    run = Run.objects.visible_to(request.user).filter(public_id=public_id).first()
+    run = visible_run(request.user, public_id)
     if run is None:
         raise Http404
     return run

@@ -30,17 +30,17 @@ def token_of(user) -> list:
 class Connection:
     """One connection: `sent` holds what the application sent and nobody took yet.
 
-    While `taking` is clear the client takes nothing and send() waits, as it does on
-    our server.
+    With `takes` the client takes that many messages; send() then waits, as it does
+    on our server, until take_all().
     """
 
-    def __init__(self, scope: dict, first: dict):
+    def __init__(self, scope: dict, first: dict, takes: int | None = None):
         self.scope = {"asgi": {"version": "3.0"}, "query_string": b"", **scope}
         self.sent: asyncio.Queue = asyncio.Queue()
         self.inbox: asyncio.Queue = asyncio.Queue()
         self.inbox.put_nowait(first)
-        self.taking = asyncio.Event()
-        self.taking.set()
+        self._takes = takes
+        self._taking = asyncio.Event()
 
     async def __aenter__(self):
         self.task = asyncio.create_task(application(self.scope, self.inbox.get, self._send))
@@ -52,8 +52,15 @@ class Connection:
         self.task.cancel()
 
     async def _send(self, message: dict) -> None:
-        await self.taking.wait()
+        if self._takes == 0:
+            await self._taking.wait()
+        elif self._takes is not None:
+            self._takes -= 1
         self.sent.put_nowait(message)
+
+    def take_all(self) -> None:
+        self._takes = None
+        self._taking.set()
 
     async def next(self) -> dict:
         """The next message. Raises what the application raised, should it end before."""
@@ -109,7 +116,9 @@ class Socket(Connection):
 class Call(Connection):
     """An HTTP request; `async with` gives it once the response has begun."""
 
-    def __init__(self, path: str, headers=(), query: str = "", method: str = "GET", body=b""):
+    def __init__(
+        self, path: str, headers=(), query: str = "", method: str = "GET", body=b"", takes=None
+    ):
         super().__init__(
             {
                 "type": "http",
@@ -121,6 +130,7 @@ class Call(Connection):
                 "http_version": "1.1",
             },
             {"type": "http.request", "body": body, "more_body": False},
+            takes,
         )
         self.parser = SseParser()
         self._events = []

@@ -35,13 +35,10 @@ class LaunchTests(ApiCase):
         self.assertEqual(response.status_code, 201)
         self.assertNotIn(b"hidden", response.content)
         run = response.json()
-        self.assertEqual(run["env"], ["KEY"])
         stored = Run.objects.get()
         self.assertNotIn("hidden", stored.env_sealed)
         self.assertEqual(stored.to_launch().env, {"KEY": "hidden"})
-        self.assertEqual({name: run[name] for name in sent if name != "env"}, sent | {"env": 0} and {
-            name: value for name, value in sent.items() if name != "env"
-        })
+        self.assertEqual({name: run[name] for name in sent}, sent | {"env": ["KEY"]})
 
     def test_a_token_launches_without_a_csrf_proof(self):
         headers = self.token_headers(self.bob)
@@ -86,7 +83,7 @@ class LaunchTests(ApiCase):
             (ECHO | {"timeout": True}, "timeout"),
             (ECHO | {"timeout": -1}, "timeout"),
             (ECHO | {"timeout": 86_401}, "timeout"),
-            (ECHO | {"timeout": 10**30}, "timeout"),
+            (ECHO | {"timeout": 1e30}, "timeout"),
             (ECHO | {"stdin": "yes"}, "stdin"),
             (ECHO | {"stdin": 1}, "stdin"),
             (ECHO | {"env": ["A=1"]}, "env"),
@@ -97,7 +94,6 @@ class LaunchTests(ApiCase):
             (ECHO | {"timeout": "5", "stdin": 1}, "stdin", "timeout"),
         ]  # fmt: skip
         for sent, *fields in cases:
-            sent = {k: v if k != "timeout" or v != 10**30 else 1e30 for k, v in sent.items()}
             with self.subTest(str(sent)[:80]):
                 self.assert_error(self.post(self.alice, "/api/runs", sent), 422, "invalid", *fields)
         self.assertEqual(Run.objects.count(), 0)
@@ -108,14 +104,12 @@ class LaunchTests(ApiCase):
             b'{"kind": NaN}', b'{"timeout": Infinity}', b'{"a": "\\ud800"}',
             b'{"kind": "command", "kind": "python", "program": "x"}',
             b'{"env": {"A": "1", "A": "2"}}', b"\xef\xbb\xbf{}", b"[" * 100_000,
-            b'{"a":' * 900 + b"1" + b"}" * 900,
+            b'{"a":' * 1_020 + b"1" + b"}" * 1_020,
         ):  # fmt: skip
             with self.subTest(body[:40]):
                 response = self.call(
                     self.alice, "POST", "/api/runs", data=body, content_type="application/json"
                 )
-                if response.status_code == 422 and body.startswith(b'{"a":{'):
-                    continue  # deep, but within what the reader allows: an unknown field
                 self.assert_error(response, 400, "bad_request")
 
     def test_other_content_types_are_refused(self):
@@ -177,7 +171,8 @@ class ListTests(ApiCase):
         self.assertEqual(self.ids(self.root, owner="bob"), [bobs])
         self.assertEqual(self.ids(self.root, owner="nobody"), [])
         self.assertEqual(self.ids(self.root, owner="alice", status="failed"), [failed])
-        self.assertEqual(self.ids(self.root, status="", kind="", q="", limit=""), [bobs, queued, failed])
+        everything = [bobs, queued, failed]
+        self.assertEqual(self.ids(self.root, status="", kind="", q="", limit=""), everything)
 
     def test_search_looks_into_title_program_and_last_line(self):
         titled = make_run(self.alice, title="Nightly BACKUP").public_id

@@ -85,9 +85,7 @@ class SessionTests(TestCase):
         self.assertFalse(still_valid(identity))
 
     def test_a_session_made_with_the_key_before_this_one_holds_and_stays_as_it_is(self):
-        with override_settings(
-            SECRET_KEY="new key", SECRET_KEY_FALLBACKS=[settings.SECRET_KEY]
-        ):
+        with override_settings(SECRET_KEY="new key", SECRET_KEY_FALLBACKS=[settings.SECRET_KEY]):
             identity = identify(cookie(self.key))
             self.assertTrue(still_valid(identity))
 
@@ -140,7 +138,9 @@ class TokenTests(TestCase):
         first = self.token.last_used_at
         self.assertLess(timezone.now() - first, timedelta(seconds=30))
 
-        with CaptureQueriesContext(connection, ) as queries:
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
             identify(bearer(self.secret))
         self.assertNotIn("UPDATE", " ".join(query["sql"] for query in queries))
 
