@@ -13,38 +13,30 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from runs.kinds import parse_spec
-from runs.models import ApiToken, Chunk, Run
+from runs.models import ApiToken, Chunk, Run, Status
 from runs.streaming import database
+from tests.factories import make_run
+from tests.people import make_user
 
 auditors = import_module("runs.migrations.0002_auditors")
 # Looking for every static file before each test would take longer than the tests.
 quick = override_settings(WHITENOISE_AUTOREFRESH=True)
 
 
-def make_person(name, *, auditor=False, **fields):
-    person = get_user_model().objects.create_user(name, **fields)
-    if auditor:
-        # Tests that truncate tables take the migrated group with them.
-        auditors.make_group(apps, None)
-        person.groups.add(Group.objects.get(name="Auditors"))
-    return person
+def make_auditor():
+    # Tests that truncate tables take the migrated group with them.
+    auditors.make_group(apps, None)
+    auditor = make_user("auditor")
+    auditor.groups.add(Group.objects.get(name="Auditors"))
+    return auditor
 
 
 def make_root():
-    return get_user_model().objects.create_superuser("root")
+    return make_user("root", is_staff=True, is_superuser=True)
 
 
-def make_run(owner, chunks=(), program="echo hello", **spec) -> Run:
-    spec = {"kind": "command", "program": program, **spec}
-    run = Run.objects.launch(owner, parse_spec(spec))
-    Chunk.objects.bulk_create(
-        Chunk(run=run, seq=seq, t=seq * 1000, line=seq - 1, stream="o", text=text)
-        for seq, text in enumerate(chunks, start=1)
-    )
-    run.last_seq = len(chunks)
-    run.save(update_fields=["last_seq"])
-    return run
+def make_queued_run(owner, chunks=(), **fields) -> Run:
+    return make_run(owner, Status.QUEUED, chunks, **fields)
 
 
 def url(page, *args, query=""):
@@ -59,7 +51,7 @@ RUNS, CHUNKS, TOKENS = (
 @quick
 class EntranceTests(TestCase):
     def test_an_auditor_who_is_not_staff_sees_runs_and_chunks_and_nothing_else(self):
-        self.client.force_login(make_person("auditor", auditor=True))
+        self.client.force_login(make_auditor())
         page = self.client.get(url("index"))
         [app] = page.context["app_list"]
         self.assertEqual([model["object_name"] for model in app["models"]], ["Chunk", "Run"])
@@ -71,24 +63,24 @@ class EntranceTests(TestCase):
     def test_others_are_refused_with_a_sentence_and_strangers_sent_to_the_login(self):
         page = self.client.get(url(RUNS), follow=True)
         self.assertEqual(page.redirect_chain[-1][0], f"/accounts/login/?next={url(RUNS)}")
-        self.client.force_login(make_person("alice"))
+        self.client.force_login(make_user("alice"))
         page = self.client.get(url(RUNS), follow=True)
         self.assertContains(page, "Ask an administrator", status_code=403)
 
     def test_an_auditor_who_is_deactivated_is_out(self):
-        auditor = make_person("auditor", auditor=True)
+        auditor = make_auditor()
         self.client.force_login(auditor)
         self.assertEqual(self.client.get(url("index")).status_code, 200)
         get_user_model().objects.filter(pk=auditor.pk).update(is_active=False)
         self.assertEqual(self.client.get(url("index")).status_code, 302)
 
     def test_staff_without_the_permission_sees_no_run(self):
-        self.client.force_login(make_person("clerk", is_staff=True))
+        self.client.force_login(make_user("clerk", is_staff=True))
         self.assertEqual(self.client.get(url("index")).status_code, 200)
         self.assertEqual(self.client.get(url(RUNS)).status_code, 403)
 
     def test_a_visitor_who_may_enter_is_not_asked_to_log_in_again(self):
-        self.client.force_login(make_person("auditor", auditor=True))
+        self.client.force_login(make_auditor())
         self.assertRedirects(self.client.get(url("login")), url("index"))
 
 
@@ -108,8 +100,8 @@ class GroupTests(TestCase):
 @quick
 class RunAdminTests(TestCase):
     def setUp(self):
-        self.alice = make_person("alice")
-        self.auditor = make_person("auditor", auditor=True)
+        self.alice = make_user("alice")
+        self.auditor = make_auditor()
         self.root = make_root()
 
     def listed(self, query, user=None):
@@ -119,7 +111,7 @@ class RunAdminTests(TestCase):
         return [run.title for run in page.context["cl"].result_list]
 
     def test_nobody_adds_changes_or_deletes(self):
-        run = make_run(self.alice, ["hello\n"])
+        run = make_queued_run(self.alice, ["hello\n"])
         chunk = run.chunk_set.get()
         for person in (self.auditor, self.root):
             self.client.force_login(person)
@@ -136,24 +128,24 @@ class RunAdminTests(TestCase):
         self.assertEqual(Run.objects.get().title, run.title)
 
     def test_search_finds_title_owner_id_and_what_the_program_says(self):
-        one = make_run(self.alice, title="one", program='grep "größer" x\necho \\n')
-        make_run(make_person("bob"), title="two")
+        one = make_queued_run(self.alice, title="one", program='grep "größer" x\necho \\n')
+        make_queued_run(make_user("bob"), title="two")
         for term in ("ONE", "alice", one.public_id, "größer", '"gr', "\\n", "grep one"):
             with self.subTest(term):
                 self.assertEqual(self.listed("?" + urlencode({"q": term})), ["one"])
         self.assertEqual(self.listed("?q=nowhere"), [])
 
     def test_filters_and_dates_narrow_the_list(self):
-        make_run(self.alice, title="old")
+        make_queued_run(self.alice, title="old")
         Run.objects.update(created_at="2024-02-03T00:00Z", status="failed", stalled=True)
-        make_run(self.alice, title="new", kind="python")
+        make_queued_run(self.alice, title="new", kind="python")
         self.assertEqual(self.listed("?status__exact=failed"), ["old"])
         self.assertEqual(self.listed("?kind__exact=python"), ["new"])
         self.assertEqual(self.listed("?stalled__exact=1"), ["old"])
         self.assertEqual(self.listed("?created_at__year=2024&created_at__month=2"), ["old"])
 
     def test_a_run_shows_its_program_and_names_but_never_a_sealed_value(self):
-        run = make_run(
+        run = make_queued_run(
             self.alice, ["x"], program="echo '<b>hi</b>'", env={"API_KEY": "hunter2-value"}
         )
         self.client.force_login(self.root)
@@ -168,26 +160,26 @@ class RunAdminTests(TestCase):
         self.assertNotContains(page, "hunter2-value")
 
     def test_the_tasks_of_a_parallel_run_are_shown_apart(self):
-        run = make_run(self.alice, kind="parallel", program=["echo 1", "echo 2"])
+        run = make_queued_run(self.alice, kind="parallel", program=["echo 1", "echo 2"])
         self.client.force_login(self.auditor)
         page = self.client.get(url("runs_run_change", run.pk))
         self.assertContains(page, '<pre class="program">', 2)
 
     def test_the_list_reads_no_programs_and_asks_a_fixed_number_of_questions(self):
         for number in range(3):
-            make_run(self.alice, title=f"run {number}")
+            make_queued_run(self.alice, title=f"run {number}")
         self.client.force_login(self.auditor)
         with CaptureQueriesContext(connection) as few:
             self.client.get(url(RUNS))
         for number in range(20):
-            make_run(self.alice, title=f"more {number}")
+            make_queued_run(self.alice, title=f"more {number}")
         with self.assertNumQueries(len(few)), CaptureQueriesContext(connection) as more:
             self.client.get(url(RUNS))
         columns = [q["sql"] for q in more if '"runs_run"."title"' in q["sql"]]
         self.assertFalse([sql for sql in columns if '."program"' in sql or "sealed" in sql])
 
     def test_the_runs_of_a_deleted_user_stay_with_the_name(self):
-        run = make_run(self.alice, ["x"], title="left behind")
+        run = make_queued_run(self.alice, ["x"], title="left behind")
         ApiToken.objects.make(self.alice, "laptop")
         self.client.force_login(self.root)
         gone = self.client.post(url("auth_user_delete", self.alice.pk), {"post": "yes"})
@@ -200,12 +192,12 @@ class RunAdminTests(TestCase):
         page = self.client.get(url(RUNS, query="?status__exact=queued"))
         self.assertContains(page, "alice (account deleted)")
         self.assertIn(run, Run.objects.visible_to(self.auditor))
-        self.assertNotIn(run, Run.objects.visible_to(make_person("bob")))
+        self.assertNotIn(run, Run.objects.visible_to(make_user("bob")))
         # A new account of the same name is somebody else.
-        self.assertNotIn(run, Run.objects.visible_to(make_person("alice")))
+        self.assertNotIn(run, Run.objects.visible_to(make_user("alice")))
 
     def test_only_superusers_cancel(self):
-        runs = [make_run(self.alice, title=str(number)) for number in range(3)]
+        runs = [make_queued_run(self.alice, title=str(number)) for number in range(3)]
         form = {"action": "cancel_selected", "_selected_action": [run.pk for run in runs]}
         with patch("runs.execution.dispatch.cancel", side_effect=[True, True, False]) as cancel:
             self.client.force_login(self.auditor)
@@ -219,7 +211,7 @@ class RunAdminTests(TestCase):
         self.assertContains(page, "Cancelled 2 runs. 1 run had already ended.")
 
     def test_pages_need_no_inline_script_or_style(self):
-        run = make_run(self.alice, ["hello\n"])
+        run = make_queued_run(self.alice, ["hello\n"])
         token, _ = ApiToken.objects.make(self.alice, "laptop")
         self.client.force_login(self.root)
         for page in (
@@ -236,16 +228,16 @@ class RunAdminTests(TestCase):
 @quick
 class ChunkAdminTests(TestCase):
     def setUp(self):
-        self.alice = make_person("alice")
-        self.client.force_login(make_person("auditor", auditor=True))
+        self.alice = make_user("alice")
+        self.client.force_login(make_auditor())
 
     def rows(self, page):
         self.assertEqual(page.status_code, 200)
         return [chunk.text_begins for chunk in page.context["cl"].result_list]
 
     def test_a_runs_chunks_come_in_order_page_after_page(self):
-        run = make_run(self.alice, [f"line {n}\n" for n in range(250)])
-        make_run(self.alice, ["another run's\n"])
+        run = make_queued_run(self.alice, [f"line {n}\n" for n in range(250)])
+        make_queued_run(self.alice, ["another run's\n"])
         here, seen, pages = f"?run__id__exact={run.pk}", [], 0
         while here:
             page = self.client.get(url(CHUNKS, query=here))
@@ -256,19 +248,19 @@ class ChunkAdminTests(TestCase):
         self.assertContains(page, f'<a href="?run__id__exact={run.pk}">First page</a>', html=True)
 
     def test_without_a_run_the_newest_come_first(self):
-        make_run(self.alice, [str(n) for n in range(120)])
+        make_queued_run(self.alice, [str(n) for n in range(120)])
         page = self.client.get(url(CHUNKS))
         self.assertEqual(self.rows(page), [str(n) for n in range(119, 19, -1)])
         page = self.client.get(url(CHUNKS, query=page.context["cl"].next_page))
         self.assertEqual(self.rows(page), [str(n) for n in range(19, -1, -1)])
 
     def test_a_reader_may_begin_at_any_seq(self):
-        run = make_run(self.alice, [str(n) for n in range(1, 30)])
+        run = make_queued_run(self.alice, [str(n) for n in range(1, 30)])
         page = self.client.get(url(CHUNKS, query=f"?run__id__exact={run.pk}&seq__gte=28"))
         self.assertEqual(self.rows(page), ["28", "29"])
 
     def test_no_page_counts_sorts_or_scans(self):
-        run = make_run(self.alice, ["x"] * 300)
+        run = make_queued_run(self.alice, ["x"] * 300)
         for query in ("", "?id__lt=200", f"?run__id__exact={run.pk}&seq__gt=150"):
             # Session, user, two for permissions, chunks, their runs, the run above the list.
             with self.subTest(query), CaptureQueriesContext(connection) as asked:
@@ -293,7 +285,7 @@ class ChunkAdminTests(TestCase):
         self.assertRedirects(page, url(CHUNKS, query="?e=1"))
 
     def test_a_long_text_is_shown_whole_on_its_own_page_only(self):
-        run = make_run(self.alice, ["<i>" + "y" * 5000])
+        run = make_queued_run(self.alice, ["<i>" + "y" * 5000])
         Chunk.objects.update(data=json.dumps({"type": "progress", "data": {"percent": 5}}))
         page = self.client.get(url(CHUNKS, query=f"?run__id__exact={run.pk}"))
         self.assertNotContains(page, "y" * 200)
@@ -305,7 +297,7 @@ class ChunkAdminTests(TestCase):
 @quick
 class TokenAdminTests(TestCase):
     def test_superusers_revoke_and_nobody_sees_a_digest(self):
-        alice = make_person("alice")
+        alice = make_user("alice")
         token, secret = ApiToken.objects.make(alice, "laptop")
         self.client.force_login(make_root())
         for page in (url(TOKENS), url("runs_apitoken_change", token.pk)):
@@ -340,10 +332,10 @@ class ExportTests(TransactionTestCase):
         self.assertEqual(told, ["one", "a", "b", "two", "c"])
 
     def make_runs(self):
-        alice = make_person("alice")
+        alice = make_user("alice")
         runs = [
-            make_run(alice, ["a", "b"], title="one"),
-            make_run(alice, ["c"], title="two"),
-            make_run(alice, ["d"], title="not selected"),
+            make_queued_run(alice, ["a", "b"], title="one"),
+            make_queued_run(alice, ["c"], title="two"),
+            make_queued_run(alice, ["d"], title="not selected"),
         ]
-        return make_person("auditor", auditor=True), runs
+        return make_auditor(), runs

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .base import SandboxError
-from .etc import HOME, USER_IDS, etc_of_this_server, make_etc
+from .etc import HOME, USER_IDS, etc_of_this_server, make_etc, shown_of_etc
 
 TMPFS_BYTES = 512 * 1024**2
 
@@ -70,7 +70,7 @@ class Confinement:
             reason = self._trial(home)
             if not reason:
                 return None
-        return f"a trial run of bubblewrap failed: {reason}"
+        return f"a trial run of bubblewrap failed: {reason.rstrip('.')}."
 
     def _ways(self) -> list[Way]:
         return [AS_ROOT, AS_USER] if os.getuid() == 0 and self._setpriv else [AS_USER]
@@ -136,7 +136,10 @@ class Confinement:
                 call += ["--ro-bind", path, path]
                 shown.append(path)
         call += ["--proc", "/proc", "--dev", "/dev", *private("/dev/shm"), *private("/tmp")]
-        call += ["--ro-bind", str(self._etc), "/etc", *parents("/var/tmp")]
+        call += ["--ro-bind", str(self._etc), "/etc"]
+        for path in shown_of_etc(self._network):
+            call += ["--ro-bind", path, path]
+        call += [*parents("/var/tmp")]
         call += ["--symlink", "../tmp", "/var/tmp"]
         call += [*self._masks(shown), *parents(HOME)]
         for path in python_directories():

@@ -70,7 +70,7 @@ class LocalSandbox:
         self, process: Process, output: OutputQueue, on_exit: Callable[[int, int | None], None]
     ) -> int:
         child, readers = self._start(process, output)
-        code = await child.ended
+        code = await child.wait()
         clear_group(child)
         await self._place.clear(process.task)
         await finish_reading(readers, REST_SECONDS)

@@ -68,6 +68,11 @@ class Child:
     def alive(self) -> bool:
         return not self.ended.done()
 
+    async def wait(self) -> int:
+        """Its exit code; whoever waits may be cancelled, the child goes on."""
+        await asyncio.wait({self.ended})
+        return self.ended.result()
+
     def _reap(self) -> None:
         try:
             pid, status = os.waitpid(self.pid, os.WNOHANG)

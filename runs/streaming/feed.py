@@ -114,6 +114,7 @@ class Feeds:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looking: asyncio.Task | None = None
         self._listing: asyncio.Task | None = None
+        self._listed: asyncio.Task | None = None
 
     @asynccontextmanager
     async def join(self, run_pk: int) -> AsyncIterator[Feed]:
@@ -159,8 +160,11 @@ class Feeds:
         queue: asyncio.Queue[int] = asyncio.Queue()
         self._listeners.add(queue)
         if self._listing is None or self._listing.done():
+            self._listed = asyncio.create_task(database.read(_all_listed))
             self._listing = asyncio.create_task(self._look_at_list(), name="run list feed")
         try:
+            # What changes after this is told; a listener reads the list after it.
+            await asyncio.shield(self._listed)
             yield queue
         finally:
             self._listeners.discard(queue)
@@ -184,16 +188,16 @@ class Feeds:
 
     async def _look_at_list(self) -> None:
         """Tell listeners of progress, and of what other processes did; a query a second."""
-        known = await database.read(_listed, await database.read(_newest))
+        newest, known = await self._listed
         while self._listeners:
             await asyncio.sleep(LOOK_SECONDS)
             try:
-                found = await database.read(_listed, max(known, default=0))
+                found = await database.read(_listed, newest)
             except Exception:
                 log.exception("Looking at the list of runs failed, trying again")
                 continue
             changed = {pk for pk in known | found if known.get(pk) != found.get(pk)}
-            known = found or dict.fromkeys([max(known, default=0)])
+            known, newest = found, max(newest, *found) if found else newest
             for listener in self._listeners:
                 for run_pk in changed:
                     listener.put_nowait(run_pk)
@@ -216,8 +220,9 @@ def _states(pks: list[int]) -> dict[int, State]:
     return {run.pk: State.of(run) for run in Run.objects.filter(pk__in=pks)}
 
 
-def _newest() -> int:
-    return Run.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+def _all_listed() -> tuple[int, dict[int, tuple]]:
+    newest = Run.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    return newest, _listed(newest)
 
 
 def _listed(newest: int) -> dict[int, tuple]:

@@ -13,7 +13,7 @@ register = template.Library()
 @register.filter
 def lasting(seconds: float | None) -> str:
     """0.4 s, 12 s, 3 m 12 s, 2 h 03 m; static/runs/format.js says the same."""
-    if seconds is None:
+    if seconds is None or seconds == "":
         return ""
     if seconds < 10:
         return f"{seconds:.1f} s"
@@ -25,14 +25,14 @@ def lasting(seconds: float | None) -> str:
 
 
 @register.filter
-def seconds_of(run: Run) -> float | None:
-    return wire.duration(run)
+def seconds_of(run: Run | None) -> float | None:
+    return wire.duration(run) if run else None
 
 
 @register.filter
 def moment(value) -> str:
     """A <time> that the browser turns into local time."""
-    if value is None:
+    if not value:  # the empty row that a script fills
         return ""
     iso = value.strftime("%Y-%m-%dT%H:%M:%SZ")
     return format_html('<time datetime="{}">{} UTC</time>', iso, f"{value:%d %b %Y, %H:%M}")

@@ -14,20 +14,23 @@ class ApiCase(TestCase):
         for name in ("alice", "bob", "auditor", "root"):
             setattr(cls, name, getattr(cls.people, name))
 
+    def client_of(self, user) -> Client:
+        """A client with the user's session, the same one for the rest of the test."""
+        clients = self.__dict__.setdefault("_clients", {})
+        if user not in clients:
+            clients[user] = Client()
+            if user:
+                clients[user].force_login(user)
+        return clients[user]
+
     def call(self, user, method: str, path: str, json=None, **more):
         """One call with a session (`user` may be None); `json` is sent as the body."""
-        client = Client()
-        if user:
-            client.force_login(user)
         if json is not None:
             more = {"data": orjson.dumps(json), "content_type": "application/json"} | more
-        return client.generic(method, path, **more)
+        return self.client_of(user).generic(method, path, **more)
 
     def get(self, user, path: str, **query):
-        client = Client()
-        if user:
-            client.force_login(user)
-        return client.get(path, query)
+        return self.client_of(user).get(path, query)
 
     def post(self, user, path: str, json=None, **more):
         return self.call(user, "POST", path, json, **more)

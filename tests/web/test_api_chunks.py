@@ -106,7 +106,7 @@ class PageTests(ChunkCase):
             forward = self.page(run)
             self.assertEqual((len(forward["items"]), forward["next"]), (5, 5))
             back = self.page(run, before=21)
-            self.assertEqual(([c["seq"] for c in back["items"]][0], back["next"]), (16, 16))
+            self.assertEqual((back["items"][0]["seq"], back["next"]), (16, 16))
 
     def test_bad_parameters_are_named(self):
         run = make_run(self.alice, chunks=["x"])

@@ -2,6 +2,7 @@ import asyncio
 import logging
 import os
 import sys
+from contextlib import suppress
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
@@ -18,6 +19,8 @@ from ..terminal import (
     run_to_exit_code,
     show_run,
 )
+
+LOOK_SECONDS = 0.5
 
 
 class Command(BaseCommand):
@@ -102,26 +105,26 @@ def find_owner(name: str | None):
 
 async def launch(owner, spec: Spec, detach: bool) -> int:
     on_terminate(asyncio.current_task().cancel)
-    carried_elsewhere = (await database.read(dispatch.describe))["executor"] != "none"
-    if detach and not carried_elsewhere:
+    nobody_executes = (await database.read(dispatch.describe))["executor"] == "none"
+    if detach and nobody_executes:
         raise CommandError(
             "No server is running here that could carry the run: leave --detach out, "
             "or start `manage.py serve` first."
         )
-    carried_here = not carried_elsewhere and await start_executor()
     try:
+        if nobody_executes:
+            await start_executor()
         run = await database.write(dispatch.submit, owner, spec)
         if detach:
             print(run.public_id)
             return 0
-        return await show(run)
+        return await show_carried(run)
     finally:
-        if carried_here:
-            await dispatch.stop()
+        await dispatch.stop()
 
 
 async def start_executor() -> bool:
-    """Whether this process carries the run; another may just have come first."""
+    """Whether this process executes now; another may just have come first."""
     try:
         await dispatch.start()
     except dispatch.AlreadyExecuting:
@@ -131,8 +134,47 @@ async def start_executor() -> bool:
     return True
 
 
-async def show(run: Run) -> int:
+async def show_carried(run: Run) -> int:
+    """Show the run, and carry it if whoever did so has left."""
     screen = Screen(sys.stdout, sys.stderr, lanes=run.kind == "parallel")
+    showing = asyncio.create_task(show(run, screen))
+    keeping = asyncio.create_task(keep_carried())
+    try:
+        await asyncio.wait({showing, keeping}, return_when=asyncio.FIRST_COMPLETED)
+        if keeping.done():
+            keeping.result()
+        code = await showing
+    finally:
+        showing.cancel()
+        keeping.cancel()
+    await let_others_end(screen)
+    return code
+
+
+async def keep_carried() -> None:
+    """Until this process executes: an executor that we launched beside may end."""
+    while True:
+        where = (await database.read(dispatch.describe))["executor"]
+        if where == "embedded" or (where == "none" and await start_executor()):
+            return
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def let_others_end(screen: Screen) -> None:
+    """What others launched meanwhile is carried here too; leaving would cancel it."""
+    leave = asyncio.Event()
+    on_interrupt(leave.set)
+    while not leave.is_set():
+        state = await database.read(dispatch.describe)
+        others = state["running"] + state["queued"]
+        if state["executor"] != "embedded" or not others:
+            return
+        screen.remark(f"Other runs are carried here and end first: {others}. Ctrl-C cancels them.")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(leave.wait(), LOOK_SECONDS)
+
+
+async def show(run: Run, screen: Screen) -> int:
     if sys.stderr.isatty():
         screen.remark(f"Run {run.public_id}. Ctrl-C cancels it.")
     cancelling: set[asyncio.Task] = set()

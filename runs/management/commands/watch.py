@@ -5,7 +5,9 @@ import sys
 
 from django.core.management.base import BaseCommand
 
+from ...execution import dispatch
 from ...models import Run
+from ...streaming import database
 from ..terminal import Screen, on_interrupt, on_terminate, run_to_exit_code, show_run, stored_run
 
 
@@ -53,5 +55,7 @@ async def watch(run: Run, after: int, speed: float) -> int:
     on_interrupt(leave)
     on_terminate(leave)
     screen = Screen(sys.stdout, sys.stderr, lanes=run.kind == "parallel")
+    if not run.is_final and (await database.read(dispatch.describe))["executor"] == "none":
+        screen.remark("No server is running here; the run goes on or ends when one is started.")
     # What a live run has printed already is not waited for a second time.
     return await show_run(run, screen, after, speed if run.is_final else 0)

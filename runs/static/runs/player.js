@@ -20,7 +20,7 @@ const TICK = 100;
  */
 export function makePlayer(source, on, clock) {
   let state = "live";
-  let speed = 1, idle = 2, position = 0, next = 0, last = 0;
+  let speed = 1, idle = 2, position = 0, next = 0, silence = null;
   let queue = [], more = true, loading = null, timer = null, from = 0, generation = 0;
 
   function become(newState) {
@@ -34,6 +34,7 @@ export function makePlayer(source, on, clock) {
   async function seek(seconds, thenPlay = state === "playing") {
     const mine = ++generation;
     become("paused");
+    silence = null;
     move(Math.max(0, seconds));
     try {
       const page = await source.at(position, PAGE);
@@ -43,7 +44,6 @@ export function makePlayer(source, on, clock) {
       queue = page.items;
       more = page.next !== null;
       next = start - 1;
-      last = page.last_seq;
       on.show(context.items);
       if (thenPlay) play();
     } catch (error) {
@@ -89,21 +89,22 @@ export function makePlayer(source, on, clock) {
 
   function advance() {
     const now = clock.now();
-    let seconds = ((now - from) / 1000) * speed;
+    const seconds = ((now - from) / 1000) * speed;
     from = now;
     if (!queue.length) return; // waits for a page: time stands still
-    const gap = queue[0].t - position;
-    // What is left of a long silence passes within the longest idle time.
-    if (idle && gap > idle) seconds *= gap / idle > 1 ? cut(gap) : 1;
-    move(Math.min(position + seconds, Math.max(position, queue.at(-1).t)));
+    const pace = paceToNext();
+    const furthest = pace > 1 ? queue[0].t : queue.at(-1).t;
+    move(Math.min(position + seconds * pace, Math.max(position, furthest)));
   }
 
-  let silence = null;
-  /** How much faster the silence before the next chunk passes. */
-  function cut(gap) {
-    const { seq } = queue[0];
-    if (silence?.seq !== seq) silence = { seq, factor: gap / idle };
-    return silence.factor;
+  /** How much faster the silence before the next chunk passes; decided when it begins. */
+  function paceToNext() {
+    const { seq, t } = queue[0];
+    if (silence?.seq !== seq) {
+      const gap = t - position;
+      silence = { seq, pace: idle && gap > idle ? gap / idle : 1 };
+    }
+    return silence.pace;
   }
 
   function takeDue() {
@@ -117,8 +118,7 @@ export function makePlayer(source, on, clock) {
   function untilNext() {
     if (!queue.length) return TICK;
     const gap = queue[0].t - position;
-    const factor = idle && gap > idle ? cut(gap) : 1;
-    return Math.min(TICK, Math.max(0, (gap * 1000) / speed / factor));
+    return Math.min(TICK, Math.max(0, (gap * 1000) / speed / paceToNext()));
   }
 
   async function load() {
@@ -129,7 +129,6 @@ export function makePlayer(source, on, clock) {
       if (mine !== generation) return;
       queue.push(...page.items);
       more = page.next !== null;
-      last = page.last_seq;
     } catch (error) {
       if (mine === generation) {
         become("paused");

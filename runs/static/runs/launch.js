@@ -1,0 +1,88 @@
+// launch.js - the launch form: rows that come and go, examples that fill it, Ctrl+Enter.
+
+const form = document.querySelector("[data-launch]");
+
+for (const area of form.querySelectorAll("[data-grows]")) grow(area);
+form.addEventListener("input", ({ target }) => target.matches("[data-grows]") && grow(target));
+
+function grow(area) {
+  area.style.height = "auto";
+  area.style.height = `${area.scrollHeight + 2}px`;
+}
+
+form.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    form.requestSubmit(form.querySelector("[data-submit]"));
+  }
+});
+
+// A second click while the first is on its way would launch a second run.
+form.addEventListener("submit", (event) => {
+  if (form.dataset.sent) event.preventDefault();
+  form.dataset.sent = "yes";
+});
+addEventListener("pageshow", () => delete form.dataset.sent);
+
+// --- rows ------------------------------------------------------------------------
+
+form.addEventListener("click", (event) => {
+  const { target } = event;
+  if (target.matches("[data-add]")) {
+    event.preventDefault();
+    addRow(target.closest("[data-rows]")).querySelector("textarea, input").focus();
+  } else if (target.matches("[data-remove]")) {
+    const rows = target.closest("[data-rows]");
+    target.closest("[data-row]").remove();
+    if (!rows.querySelector("[data-row]")) addRow(rows);
+  } else if (target.matches("[data-reveal]")) {
+    reveal(target);
+  }
+});
+
+function addRow(rows) {
+  const template = rows.querySelector("template");
+  const row = template.content.firstElementChild.cloneNode(true);
+  template.before(row);
+  const number = rows.querySelectorAll("[data-row]").length;
+  const task = row.querySelector("textarea");
+  if (task) task.setAttribute("aria-label", `Task ${number}`);
+  return row;
+}
+
+function reveal(button) {
+  const secret = button.parentNode.querySelector("[data-secret]");
+  const shown = secret.type === "password";
+  secret.type = shown ? "text" : "password";
+  button.textContent = shown ? "Hide" : "Show";
+  button.setAttribute("aria-pressed", String(shown));
+}
+
+// --- examples ----------------------------------------------------------------------
+
+for (const example of document.querySelectorAll("[data-example]")) {
+  example.addEventListener("click", (event) => {
+    event.preventDefault();
+    fill(JSON.parse(example.dataset.example));
+  });
+}
+
+function fill({ kind, mode, program, timeout, title }) {
+  form.querySelector(`#kind-${kind}`).checked = true;
+  if (mode) form.querySelector(`[name=mode][value=${mode}]`).checked = true;
+  form.elements.timeout.value = timeout;
+  form.elements.title.value = title;
+  if (Array.isArray(program)) fillTasks(program);
+  else form.elements.program.value = program;
+  for (const area of form.querySelectorAll("[data-grows]")) grow(area);
+  for (const problem of form.querySelectorAll(".problem")) problem.remove();
+  form.scrollIntoView({ block: "nearest" });
+  const first = Array.isArray(program) ? form.querySelector("[name=task]") : form.elements.program;
+  first.focus({ preventScroll: true });
+}
+
+function fillTasks(program) {
+  const rows = form.querySelector("[data-rows=task]");
+  for (const row of rows.querySelectorAll("[data-row]")) row.remove();
+  for (const text of program) addRow(rows).querySelector("textarea").value = text;
+}
