@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import sqlite3
 import threading
 import time
@@ -111,6 +112,52 @@ class MainJobTests(SimpleTestCase):
     def test_commands_work_beside_the_server(self):
         done = self.site.run_command("launch", "command", "echo hello; exit 5")
         self.assertEqual((done.stdout, done.returncode), ("hello\n", 5))
+
+
+class StalledViewerTests(SimpleTestCase):
+    """A client that never reads costs little, however it watches."""
+
+    def setUp(self):
+        self.site = Site(STREAMSITE_OUTPUT_CAP_BYTES=str(1024**3))
+        self.addCleanup(self.site.close)
+        self.site.start()
+
+    def request_and_never_read(self, path: str, *headers: str) -> socket.socket:
+        client = socket.socket()
+        self.addCleanup(client.close)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", self.site.port))
+        lines = [
+            f"GET {path} HTTP/1.1",
+            f"Host: 127.0.0.1:{self.site.port}",
+            f"Authorization: Bearer {self.site.token}",
+            *headers,
+        ]
+        client.sendall("\r\n".join([*lines, "", ""]).encode())
+        client.recv(16)
+        return client
+
+    def memory(self) -> int:
+        with open(f"/proc/{self.site.process.pid}/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def flood(self) -> str:
+        run = self.site.launch("head -c 30000000 /dev/zero | tr '\\0' x | fold -w 100")
+        return self.site.ended(run["id"], 60)["id"]
+
+    def test_by_websocket_sse_and_export(self):
+        finished = self.flood()
+        before = self.memory()
+        upgrade = (
+            "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        )  # fmt: skip
+        for _ in range(3):
+            self.request_and_never_read(f"/ws/runs/{finished}/", *upgrade)
+            self.request_and_never_read(f"/api/runs/{finished}/events")
+            self.request_and_never_read(f"/api/runs/{finished}/export.ndjson")
+        self.flood()
+        self.assertLess((self.memory() - before) / 9, 8 * 1024**2)
 
 
 class FaultTests(SimpleTestCase):

@@ -14,3 +14,4 @@ log=$(mktemp)
 
 # Follow it from its first line until the service has ended.
 tail -n +1 -f --pid=$! "$log"
+echo "The log has ended"

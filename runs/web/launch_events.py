@@ -75,12 +75,9 @@ def _data(chunk: dict) -> str:
     """JSON of the event's `data` member, or of the whole object where it has none."""
     if "data" not in chunk["data"]:
         return chunk["text"].strip()
-    try:
-        # The standard library keeps the digits of long integers; some it refuses.
-        data = json.loads(chunk["text"])["data"]
-        return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except ValueError:
-        return orjson.dumps(chunk["data"]["data"]).decode()
+    # The standard library keeps the digits of long integers.
+    data = json.loads(chunk["text"])["data"]
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
 VIEWS = {"command": View, "python": PythonView, "structured": StructuredView}

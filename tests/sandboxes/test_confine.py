@@ -111,12 +111,14 @@ class ConfinementTests(LocalCase):
     async def test_the_tools_that_confine_never_see_the_users_environment(self):
         # A library named by LD_PRELOAD would otherwise run with the server's rights.
         env = {"LD_PRELOAD": "/no/such/library.so", "PATH": "/no/such"}
-        async with self.backend() as backend:
-            async with self.command(backend, "echo up $PATH; read x", env=env, stdin=True) as run:
-                await run.printed("up /no/such\n")
-                outer = run.sandbox._place.children[0].pid
-                environ = b"\0".join(environment(outer))
-                self.assertNotIn(b"LD_PRELOAD", environ)
+        async with (
+            self.backend() as backend,
+            self.command(backend, "echo up $PATH; read x", env=env, stdin=True) as run,
+        ):
+            await run.printed("up /no/such\n")
+            outer = run.sandbox._place.children[0].pid
+            environ = b"\0".join(environment(outer))
+            self.assertNotIn(b"LD_PRELOAD", environ)
 
     async def test_a_fork_bomb_is_held(self):
         program = (
@@ -135,15 +137,15 @@ class ConfinementTests(LocalCase):
 
     async def test_two_runs_do_not_count_each_others_processes(self):
         program = "for i in $(seq 1 15); do sleep 30 & done; echo up; read x; exit 0"
-        async with self.backend(max_processes=25) as backend:
-            async with (
-                self.command(backend, program, stdin=True) as one,
-                self.command(backend, program, stdin=True) as two,
-            ):
-                for run in (one, two):
-                    await run.printed("up")
-                    await run.sandbox.send_stdin(0, "\n")
-                    self.assertEqual(await run.codes(), [0])
+        async with (
+            self.backend(max_processes=25) as backend,
+            self.command(backend, program, stdin=True) as one,
+            self.command(backend, program, stdin=True) as two,
+        ):
+            for run in (one, two):
+                await run.printed("up")
+                await run.sandbox.send_stdin(0, "\n")
+                self.assertEqual(await run.codes(), [0])
 
     async def test_node_and_others_start_within_the_limits(self):
         async with self.backend() as backend:

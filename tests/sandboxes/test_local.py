@@ -14,12 +14,14 @@ from .support import LocalCase, processes_with, until
 
 class Programs:
     async def test_output_and_exit_code(self):
-        async with self.backend() as backend:
-            async with self.command(backend, "echo out; echo err >&2; exit 3") as run:
-                self.assertEqual(await run.codes(), [3])
-                self.assertEqual(run.exits, [(0, 3)])
-                self.assertEqual((run.text(), run.text("stderr")), ("out\n", "err\n"))
-                self.assertRegex(run.sandbox.id, r"\Alocal-[0-9a-f]{12}\Z")
+        async with (
+            self.backend() as backend,
+            self.command(backend, "echo out; echo err >&2; exit 3") as run,
+        ):
+            self.assertEqual(await run.codes(), [3])
+            self.assertEqual(run.exits, [(0, 3)])
+            self.assertEqual((run.text(), run.text("stderr")), ("out\n", "err\n"))
+            self.assertRegex(run.sandbox.id, r"\Alocal-[0-9a-f]{12}\Z")
 
     async def test_standard_streams_can_be_opened_by_name(self):
         async with self.backend() as backend:
@@ -65,31 +67,37 @@ class Programs:
         self.assertLessEqual(set(text.split()), {"0", "1", "2", "255"})
 
     async def test_stdin(self):
-        async with self.backend() as backend:
-            async with self.command(backend, "cat; echo end", stdin=True) as run:
-                await run.sandbox.send_stdin(0, "grüße\n")
-                await run.printed("grüße\n")
-                await run.sandbox.send_stdin(0, None)
-                self.assertEqual(await run.codes(), [0])
-                self.assertEqual(run.text(), "grüße\nend\n")
-                with self.assertRaisesMessage(SandboxError, "closed already"):
-                    await run.sandbox.send_stdin(0, "more")
+        async with (
+            self.backend() as backend,
+            self.command(backend, "cat; echo end", stdin=True) as run,
+        ):
+            await run.sandbox.send_stdin(0, "grüße\n")
+            await run.printed("grüße\n")
+            await run.sandbox.send_stdin(0, None)
+            self.assertEqual(await run.codes(), [0])
+            self.assertEqual(run.text(), "grüße\nend\n")
+            with self.assertRaisesMessage(SandboxError, "closed already"):
+                await run.sandbox.send_stdin(0, "more")
 
     async def test_stdin_of_a_program_that_does_not_read(self):
-        async with self.backend() as backend:
-            async with self.command(backend, "echo up; sleep 60", stdin=True) as run:
-                await run.printed("up")
-                with self.assertRaisesMessage(SandboxError, "does not read its input"):
-                    for _ in range(20):
-                        await run.sandbox.send_stdin(0, "x" * 100_000)
+        async with (
+            self.backend() as backend,
+            self.command(backend, "echo up; sleep 60", stdin=True) as run,
+        ):
+            await run.printed("up")
+            with self.assertRaisesMessage(SandboxError, "does not read its input"):
+                for _ in range(20):
+                    await run.sandbox.send_stdin(0, "x" * 100_000)
 
     async def test_a_large_input_arrives_whole(self):
-        async with self.backend() as backend:
-            async with self.command(backend, "wc -c", stdin=True) as run:
-                await run.sandbox.send_stdin(0, "x" * 900_000)
-                await run.sandbox.send_stdin(0, None)
-                self.assertEqual(await run.codes(), [0])
-                self.assertEqual(run.text().strip(), "900000")
+        async with (
+            self.backend() as backend,
+            self.command(backend, "wc -c", stdin=True) as run,
+        ):
+            await run.sandbox.send_stdin(0, "x" * 900_000)
+            await run.sandbox.send_stdin(0, None)
+            self.assertEqual(await run.codes(), [0])
+            self.assertEqual(run.text().strip(), "900000")
 
     async def test_no_stdin_unless_asked_for(self):
         async with self.backend() as backend, self.command(backend, "cat; echo end") as run:
@@ -156,15 +164,17 @@ class Programs:
                     await until(lambda: not processes_with(mark))
 
     async def test_kill_with_a_full_pipe(self):
-        async with self.backend() as backend:
-            async with self.command(backend, "trap '' TERM PIPE; while :; do echo y; done") as run:
-                run.taking.clear()
-                await until(lambda: run.output.full)
-                started = time.monotonic()
-                await run.sandbox.kill()
-                async with asyncio.timeout(1):
-                    self.assertEqual(await run.run, [137])
-                self.assertLess(time.monotonic() - started, 1)
+        async with (
+            self.backend() as backend,
+            self.command(backend, "trap '' TERM PIPE; while :; do echo y; done") as run,
+        ):
+            run.taking.clear()
+            await until(lambda: run.output.full)
+            started = time.monotonic()
+            await run.sandbox.kill()
+            async with asyncio.timeout(1):
+                self.assertEqual(await run.run, [137])
+            self.assertLess(time.monotonic() - started, 1)
 
     async def test_kill_before_the_start(self):
         async with self.backend() as backend:
@@ -174,14 +184,16 @@ class Programs:
             await sandbox.close()
 
     async def test_a_flood_waits_for_its_reader_and_loses_nothing(self):
-        async with self.backend() as backend:
-            async with self.command(backend, "seq 1 300000", limit=64 * 1024) as run:
-                run.taking.clear()
-                await until(lambda: run.output.full)
-                self.assertLess(run.output._bytes, 200 * 1024)
-                run.taking.set()
-                self.assertEqual(await run.codes(), [0])
-                self.assertEqual(run.text().split(), [str(n) for n in range(1, 300001)])
+        async with (
+            self.backend() as backend,
+            self.command(backend, "seq 1 300000", limit=64 * 1024) as run,
+        ):
+            run.taking.clear()
+            await until(lambda: run.output.full)
+            self.assertLess(run.output._bytes, 200 * 1024)
+            run.taking.set()
+            self.assertEqual(await run.codes(), [0])
+            self.assertEqual(run.text().split(), [str(n) for n in range(1, 300001)])
 
     async def test_parallel_tasks_share_a_directory(self):
         programs = [
@@ -282,12 +294,14 @@ class UnconfinedPrograms(Programs, LocalCase):
                 pass
 
     async def test_a_run_kills_only_its_own(self):
-        async with self.backend() as backend:
-            async with self.command(backend, "echo up; read x; exit 7", stdin=True) as other:
-                await other.printed("up")
-                await self.outcome(backend, "true")
-                await other.sandbox.send_stdin(0, "go\n")
-                self.assertEqual(await other.codes(), [7])
+        async with (
+            self.backend() as backend,
+            self.command(backend, "echo up; read x; exit 7", stdin=True) as other,
+        ):
+            await other.printed("up")
+            await self.outcome(backend, "true")
+            await other.sandbox.send_stdin(0, "go\n")
+            self.assertEqual(await other.codes(), [7])
 
     async def test_without_bubblewrap(self):
         self.confine = False

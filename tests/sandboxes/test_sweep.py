@@ -77,12 +77,12 @@ class Sweeps:
         async with (
             self.backend(data_dir=other, scratch_dir=self.top / "other-scratch") as theirs,
             self.backend() as ours,
+            self.command(theirs, "echo up; read x; exit 7", stdin=True) as run,
         ):
-            async with self.command(theirs, "echo up; read x; exit 7", stdin=True) as run:
-                await run.printed("up")
-                self.assertEqual(await ours.sweep(set()), 0)
-                await run.sandbox.send_stdin(0, "go\n")
-                self.assertEqual(await run.codes(), [7])
+            await run.printed("up")
+            self.assertEqual(await ours.sweep(set()), 0)
+            await run.sandbox.send_stdin(0, "go\n")
+            self.assertEqual(await run.codes(), [7])
 
 
 class ConfinedSweeps(Sweeps, LocalCase):

@@ -227,6 +227,37 @@ class RecorderTests(TransactionTestCase):
         holder.join()
         self.assertEqual(sum(len(c.text) for c in await database.read(self.stored)), 2 * 1024**2)
 
+    async def test_a_full_disk_is_waited_out_and_nothing_is_lost(self):
+        def set_most_pages(count=None):
+            with connection.cursor() as cursor:
+                cursor.execute("PRAGMA page_count")
+                count = count or cursor.fetchone()[0] + 5
+                cursor.execute(f"PRAGMA max_page_count={count}")
+
+        async with self.recording() as recording:
+            await database.write(set_most_pages)
+            with (
+                self.assertLogs("runs.streaming.recorder", "WARNING") as logs,
+                # A new connection would forget the limit, as it would find the disk full.
+                mock.patch.object(connection, "close"),
+            ):
+
+                async def write():
+                    for _ in range(10):
+                        await recording.append(drafts("x" * 100_000))
+
+                writing = asyncio.create_task(write())
+                async with asyncio.timeout(5):
+                    while not logs.output:
+                        await asyncio.sleep(0.01)
+                self.assertFalse(writing.done())
+                await database.write(set_most_pages, 2**30)
+                await writing
+                await recording.flush()
+        self.assertIn("database or disk is full", logs.output[0])
+        found = await database.read(self.stored)
+        self.assertEqual([len(chunk.text) for chunk in found], [100_000] * 10)
+
     async def test_a_mistake_of_ours_gives_up_the_run_but_not_the_recorder(self):
         writer = Recorder(self.publish)
         writer.start()

@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 
 import orjson
 from django.test import SimpleTestCase
@@ -56,8 +57,8 @@ class CommandTests(SimpleTestCase):
     @given(TEXT, st.lists(st.integers(0, 40), max_size=4))
     def test_text_cut_anywhere_comes_back_whole(self, text, cuts):
         edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
-        parts = [text[a:b] for a, b in zip(edges, edges[1:], strict=False) if b > a]
-        received = shown(View(), *[("stdout", part) for part in parts])
+        parts = [text[a:b] for a, b in pairwise(edges) if b > a]
+        received = shown(View(), *[("stdout", part) for part in parts]) if parts else []
         self.assertEqual("".join(data for _, data in received), lf(text))
 
     def test_a_crlf_is_only_joined_within_its_own_stream(self):
@@ -120,11 +121,10 @@ class StructuredTests(SimpleTestCase):
         line = json.dumps({"type": type, "data": {"a": 1}}, ensure_ascii=False)
         self.assertEqual(shown(StructuredView(), event(line)), [(name, '{"a":1}')])
 
-    def test_numbers_keep_their_digits_where_they_can(self):
-        long, longer = "1" * 40, "1" * 5000
-        line = '{"type":"x","data":[%s,0.1]}'
-        self.assertEqual(shown(StructuredView(), event(line % long))[0][1], f"[{long},0.1]")
-        self.assertIn(longer, '{"type":"x","data":%s}' % longer)
+    def test_numbers_keep_their_digits(self):
+        numbers = f"[{'1' * 40},0.1,1e+300]"
+        line = '{"type":"x","data":' + numbers + "}"
+        self.assertEqual(shown(StructuredView(), event(line)), [("x", numbers)])
 
     def test_json_with_a_bare_cr_between_its_tokens_stays_json(self):
         ((name, data),) = shown(StructuredView(), event('{"type":"x",\r"a":1}'))

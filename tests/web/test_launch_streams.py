@@ -233,7 +233,8 @@ class AgentTests(SocketCase):
 
     async def test_bad_prompts(self):
         for body, expected in (
-            (b"", (400, "bad_request")), (b"{", (400, "bad_request")), (b"[]", (400, "bad_request")),
+            (b"", (400, "bad_request")), (b"{", (400, "bad_request")),
+            (b"[]", (400, "bad_request")),
             (b"{}", (422, "invalid")), (b'{"prompt":1}', (422, "invalid")),
             (b'{"prompt":" "}', (422, "invalid")), (b'{"prompt":"\\u0000"}', (422, "invalid")),
             (b'{"prompt":"%b"}' % (b"x" * 50_001), (422, "invalid")),

@@ -4,6 +4,7 @@ import os
 import sys
 from contextlib import suppress
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
@@ -125,6 +126,8 @@ async def launch(owner, spec: Spec, detach: bool) -> int:
 
 async def start_executor() -> bool:
     """Whether this process executes now; another may just have come first."""
+    # A kernel kept warm for the next run would only take its time from this one.
+    settings.LOCAL_NOTEBOOK_SPARE = False
     try:
         await dispatch.start()
     except dispatch.AlreadyExecuting:

@@ -59,7 +59,12 @@ export function makeHead(page, now = () => performance.now()) {
 
   return {
     setRun, tick, seconds,
-    heard(t) { lastOutput = t; },
+    /** The newest chunk: when it came, and how many lines there are with it. */
+    heard(chunk) {
+      lastOutput = chunk.t;
+      say("lines", counted(chunk.line + chunk.text.split("\n").length - 1, "line"));
+    },
+    silentSince(t) { lastOutput = t; },
     get run() { return run; },
   };
 }

@@ -61,7 +61,7 @@ const live = liveSource({
   events: (after) => new EventSource(`${urls.events}?after=${after}`),
 }, liveAfter, {
   chunks(chunks) {
-    head.heard(chunks.at(-1).t);
+    head.heard(chunks.at(-1));
     rememberStages(chunks);
     if (player.state === "live") log.arrive(chunks);
     else log.note(chunks);
@@ -215,7 +215,7 @@ tick();
 if (initial.status !== "succeeded" && log.attached) log.toEnd();
 loadStages(liveAfter).catch(failed);
 if (!isFinal(initial.status)) {
-  head.heard(Number(find("rows-of-log").lastElementChild?.dataset.t ?? 0));
+  head.silentSince(Number(find("rows-of-log").lastElementChild?.dataset.t ?? 0));
   live.start();
   setInterval(tick, 1000);
 }
