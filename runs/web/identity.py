@@ -58,7 +58,10 @@ def identify_request(request: HttpRequest) -> Identity:
 
 
 def renewed(identity: Identity) -> Identity | None:
-    """The identity read again, with the user as they are now; None if it no longer holds."""
+    """The identity read again, with the user as they are now; None if it no longer holds.
+
+    Open streams ask now and then, and look with the new user whether they may go on.
+    """
     try:
         if identity.token is None:
             return _by_session(identity.session_key)
@@ -69,17 +72,6 @@ def renewed(identity: Identity) -> Identity | None:
     ).select_related("user")
     token = held.first()
     return token and Identity(token.user, token=token)
-
-
-def still_valid(identity: Identity) -> bool:
-    """Whether a stream opened with this identity may stay open."""
-    return renewed(identity) is not None
-
-
-def may_still_watch(identity: Identity, public_id: str) -> bool:
-    """Whether the identity still holds and its user may still see the run."""
-    now = renewed(identity)
-    return now is not None and visible_run(now.user, public_id) is not None
 
 
 def visible_run(user, public_id: str) -> Run | None:

@@ -92,7 +92,9 @@ def state_of(pid):
 
 
 class LocalCase(SimpleTestCase):
-    """`confine` says in which form; the confined one is skipped where it does not work."""
+    """`confine`: True is skipped where confinement does not work, None takes what there is."""
+
+    confine = None
 
     confine = True
 
@@ -109,7 +111,7 @@ class LocalCase(SimpleTestCase):
             "data_dir": self.data_dir,
             "scratch_dir": self.scratch,
             "allow_unconfined": True,
-            "confine": self.confine,
+            "confine": self.confine is not False,
             "notebook_spare": False,
             **options,
         }
@@ -133,6 +135,11 @@ class LocalCase(SimpleTestCase):
     def cell(self, backend, program, limit=None, **fields):
         fields = {"run_id": uuid.uuid4().hex, "owner": "alice", **fields}
         return Running(backend, Launch(cell=Cell("python", program), **fields), limit)
+
+    async def cell_outcome(self, backend, code, **fields):
+        """Run a cell to its end: (exit codes, pieces)."""
+        async with self.cell(backend, code, **fields) as run:
+            return await run.codes(30), run.pieces
 
     async def outcome(self, backend, program, language="bash", **fields):
         """Run a program to its end: (exit code, stdout, stderr)."""

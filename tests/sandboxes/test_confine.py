@@ -24,6 +24,8 @@ def shows_python(path):
 
 
 class ConfinementTests(LocalCase):
+    confine = True
+
     async def test_it_says_so(self):
         async with self.backend(allow_unconfined=False) as backend:
             self.assertTrue(backend.confined)

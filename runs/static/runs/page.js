@@ -82,6 +82,7 @@ const live = liveSource({
 function setRun(run) {
   head.setRun(run);
   log.setStart(run.started_at);
+  showPressed();
   tick();
 }
 
@@ -128,9 +129,13 @@ function showPlayerState(state) {
   const playing = state === "playing";
   play.textContent = playing ? "❚❚" : "▶";
   play.setAttribute("aria-label", playing ? "Pause" : "Play");
-  liveButton.setAttribute("aria-pressed", String(state === "live" && !isFinal(head.run.status)));
+  showPressed();
   if (state !== "live") log.setPaging(false);
   showStages();
+}
+
+function showPressed() {
+  liveButton.setAttribute("aria-pressed", String(player.state === "live" && !isFinal(head.run.status)));
 }
 
 function showPosition(seconds) {
