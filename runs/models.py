@@ -34,7 +34,8 @@ ACTIVE = (Status.QUEUED, *HELD)
 
 
 def new_public_id() -> str:
-    return secrets.token_urlsafe(15)
+    # Without -: an id that begins with one would be an option on a command line.
+    return secrets.token_urlsafe(15).replace("-", "_")
 
 
 class RunQuerySet(models.QuerySet):

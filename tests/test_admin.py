@@ -272,6 +272,8 @@ class ChunkAdminTests(TestCase):
                 cursor.execute(f"EXPLAIN QUERY PLAN {chunks}")
                 plan = "; ".join(row[3] for row in cursor.fetchall())
             self.assertNotIn("TEMP B-TREE", plan)
+            self.assertNotIn("JOIN", chunks)
+            self.assertNotIn('"runs_chunk"."text", "', chunks)
             if query:
                 self.assertIn("SEARCH runs_chunk", plan)
 

@@ -160,7 +160,8 @@ def event_data(line: str) -> str | None:
     if not isinstance(event, dict) or not _is_shallow(line, event):
         return None
     if isinstance(event.get("type"), str):
-        return line.strip()
+        # A CR can only be white space between tokens here; some readers end a line at it.
+        return line.strip().replace("\r", " ")
     if isinstance(event.get("stage"), str):
         return orjson.dumps({**event, "type": "stage"}).decode()
     return None

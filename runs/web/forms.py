@@ -126,7 +126,10 @@ class LaunchForm:
     def _program(self) -> str | list[str]:
         if self.kind != "parallel":
             return self.program
-        return [task for task in self.tasks if task.strip()]
+        tasks = [task for task in self.tasks if task.strip()]
+        if not tasks:
+            self.errors["program"] = "Every task is empty. Write at least one command."
+        return tasks
 
 
 def refusal(kind: str) -> str:

@@ -25,7 +25,14 @@ def event_name(type: str) -> str:
 class View:
     """What becomes of a run's chunks; `names` maps streams of text to event names."""
 
-    names = {"stdout": "stdout", "event": "stdout", "stderr": "stderr", "error": "stderr"}
+    names = {
+        "stdout": "stdout",
+        "event": "stdout",
+        "stderr": "stderr",
+        # Not of these kinds of run, but of one that is resumed here.
+        "result": "stdout",
+        "error": "stderr",
+    }
 
     def __init__(self):
         # Per event and task: whether the text so far ends in CR.

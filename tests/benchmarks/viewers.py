@@ -84,7 +84,7 @@ class Viewer:
                 size, start = int.from_bytes(buffer[2:4]), 4
             elif size == 127:
                 size, start = int.from_bytes(buffer[2:10]), 10
-            if len(buffer) < max(start, 4 if start == 4 else start) + size:
+            if len(buffer) < start + size:
                 return
             code, payload = buffer[0] & 15, bytes(buffer[start : start + size])
             del buffer[: start + size]
@@ -139,23 +139,30 @@ def launch(port: int, token: str, spec: dict) -> tuple[dict, int]:
     return json.loads(body), began
 
 
-def watch(viewers: list[Viewer], go: list[bytes], until: float, idle_seconds: float) -> None:
-    """Read until every viewer has come to its end; says when all have joined."""
+def watch(viewers: list[Viewer], go: list[bytes], until: float, idle_seconds: float) -> int:
+    """Read until every viewer has come to its end; says when all have joined.
+
+    Returns when it was told to go.
+    """
     selector = selectors.DefaultSelector()
     for viewer in viewers:
         selector.register(viewer.socket, selectors.EVENT_READ, viewer)
     os.set_blocking(0, False)
     selector.register(0, selectors.EVENT_READ)
-    told = False
+    told, went_at = False, 0
     left = {viewer for viewer in viewers if not viewer.ended}
     last = time.monotonic()
     while left and time.monotonic() < until:
+        if not told and all(viewer.joined for viewer in viewers):
+            told = True
+            say({"joined": len(viewers)})
         events = selector.select(0.5)
         for key, _ in events:
             viewer = key.data
             if viewer is None:
+                went_at = time.monotonic_ns()
                 if not _ordered(viewers, go):
-                    return
+                    return went_at
                 continue
             viewer.read()
             if viewer.ended:
@@ -164,10 +171,8 @@ def watch(viewers: list[Viewer], go: list[bytes], until: float, idle_seconds: fl
         if events:
             last = time.monotonic()
         elif idle_seconds and time.monotonic() - last > idle_seconds:
-            return
-        if not told and all(viewer.joined for viewer in viewers):
-            told = True
-            say({"joined": len(viewers)})
+            break
+    return went_at
 
 
 def _ordered(viewers: list[Viewer], go: list[bytes]) -> bool:
@@ -198,9 +203,7 @@ def chunks_of(viewer: Viewer):
 
 def check_seqs(viewer: Viewer) -> str:
     """Every seq once and in order; what is wrong, or nothing."""
-    expected = 0
-    for _, chunk in chunks_of(viewer):
-        expected += 1
+    for expected, (_, chunk) in enumerate(chunks_of(viewer), start=1):
         if chunk["seq"] != expected:
             return f"seq {chunk['seq']} came instead of {expected}"
     return ""
@@ -251,10 +254,12 @@ def main() -> None:
         os.read(0, 1)
         return
     cpu = time.process_time()
-    watch(viewers, [text.encode() for text in job["go"]], until, job["idle_seconds"])
+    went_at = watch(viewers, [text.encode() for text in job["go"]], until, job["idle_seconds"])
     findings = {
         "launched_at": launched_at,
         "ended": sum(viewer.ended for viewer in viewers),
+        "went_at": went_at,
+        "last_at": max(viewer.last_at for viewer in viewers),
         "ended_at": max(viewer.ended_at or viewer.last_at for viewer in viewers),
         "frames": sum(viewer.count for viewer in viewers),
         "cpu_seconds": time.process_time() - cpu,

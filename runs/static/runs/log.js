@@ -10,6 +10,7 @@ export const MAX_ROWS = 5000;
 const SLACK = 500;
 const PAGE = 1000;
 const NEAR_END = 24;
+const FRAME_MS = 16;
 
 /**
  * @param {HTMLElement} frame  holds [data-log] and [data-pill], as templates/runs/run.html has them
@@ -24,51 +25,71 @@ export function makeLog(frame, at, source, on, nextFrame = requestAnimationFrame
   const unfinished = adopt(rowsElement);
   const hiddenStreams = new Set();
   let { first, last, seen } = at;
-  let attached = last >= seen, following = false, paging = true;
-  let pending = [], scheduled = false, fresh = 0, task = "", timeMode = "start", times = timeTexts(on.startedAt);
+  let attached = last >= seen, firstIsWhole = true, following = false, paging = true;
+  let pending = [], scheduled = false, pause = 0, fresh = 0, task = "", timeMode = "start", times = timeTexts(on.startedAt);
 
   // --- drawing ---------------------------------------------------------------
 
   /** Draw what comes next; many calls in one frame are drawn at once. */
   function append(chunks) {
     for (const chunk of chunks) if (chunk.seq > last) pending.push(chunk);
-    if (pending.length) last = pending.at(-1).seq;
-    if (pending.length && !scheduled) {
-      scheduled = true;
-      nextFrame(flush);
-    }
+    if (!pending.length) return;
+    last = pending.at(-1).seq;
+    if (following) skipWhatWouldGo();
+    schedule();
+  }
+
+  function schedule() {
+    if (scheduled) return;
+    scheduled = true;
+    if (pause > FRAME_MS) setTimeout(() => nextFrame(flush), pause);
+    else nextFrame(flush);
   }
 
   function flush() {
+    const began = performance.now();
     scheduled = false;
     if (!pending.length) return;
-    skipWhatWouldGo();
+    if (following) skipWhatWouldGo();
+    else leaveWhatDoesNotFit();
     const added = draw(pending);
     pending = [];
     if (following) trimTop();
-    // Someone reads further up: what they read stays, what comes is a click away.
-    else if (rowsElement.childElementCount > MAX_ROWS + SLACK) attached = false;
     if (following) toBottom();
     else fresh += added;
     showLinks();
+    // In a flood the page draws half the time and answers the reader the other half.
+    pause = performance.now() - began;
   }
 
-  /** A flood brings more in one frame than the screen keeps: leave out what would be gone. */
+  /** A flood brings more than the screen keeps: leave out what would be gone at once. */
   function skipWhatWouldGo() {
     const end = pending.at(-1).line;
     let skip = 0;
     while (skip + 1 < pending.length && end - pending[skip + 1].line > MAX_ROWS) skip++;
-    if (!skip || !following) return;
+    if (!skip) return;
     pending.splice(0, skip);
     clear();
     first = pending[0].seq;
+    firstIsWhole = false;
   }
 
-  function draw(chunks) {
-    const rows = chunks.flatMap((chunk) => addChunk(unfinished, chunk));
+  /** Someone reads further up: what they read stays, what comes is a click away. */
+  function leaveWhatDoesNotFit() {
+    let room = MAX_ROWS + SLACK - rowsElement.childElementCount;
+    const fits = pending.findIndex((chunk) => (room -= chunk.text.split("\n").length) < 0);
+    if (fits < 0) return;
+    last = fits > 0 ? pending[fits - 1].seq : pending[0].seq - 1;
+    pending.splice(fits);
+    attached = false;
+  }
+
+  /** Draw chunks behind what is there, at most so many of their last rows. */
+  function draw(chunks, most = following ? MAX_ROWS : Infinity) {
+    const rows = [...new Set(chunks.flatMap((chunk) => addChunk(unfinished, chunk, most)))];
     const part = document.createDocumentFragment();
     let added = 0;
-    for (const row of following ? rows.slice(-MAX_ROWS) : rows) {
+    for (const row of rows.length > most ? rows.slice(-most) : rows) {
       if (row.element?.parentNode) {
         redrawText(row.element, row);
       } else {
@@ -95,18 +116,20 @@ export function makeLog(frame, at, source, on, nextFrame = requestAnimationFrame
     range.setEndBefore(rowsElement.children[surplus]);
     range.deleteContents();
     first = Number(rowsElement.firstElementChild.dataset.seq);
+    firstIsWhole = false;
   }
 
-  /** Only these are on the screen now, at most MAX_ROWS lines of them. */
+  /** Only these are on the screen now: about MAX_ROWS lines of them, from their start or end. */
   function show(chunks, { fromEnd = true } = {}) {
-    const kept = within(chunks, fromEnd);
+    const kept = within(chunks, fromEnd, MAX_ROWS);
     pending = [];
     clear();
     fresh = 0;
     following = fromEnd;
     first = kept[0]?.seq ?? 1;
     last = kept.at(-1)?.seq ?? 0;
-    draw(kept);
+    draw(kept, fromEnd ? MAX_ROWS : Infinity);
+    firstIsWhole = !fromEnd;
     showLinks();
     if (fromEnd) toBottom();
   }
@@ -147,15 +170,14 @@ export function makeLog(frame, at, source, on, nextFrame = requestAnimationFrame
     }
   };
 
-  // The chunk at an edge may be drawn in part, so a page includes it again.
   const earlier = guarded(async () => {
     const anchor = rowsElement.firstElementChild;
     const seq = anchor?.dataset.seq, number = anchor?.querySelector(".n").textContent;
     const offset = anchor ? anchor.offsetTop - screen.scrollTop : 0;
-    const page = await source.before(first + 1, PAGE);
+    // Of a chunk of many lines perhaps only the last are drawn: then it comes again.
+    const page = await source.before(firstIsWhole ? first : first + 1, PAGE);
     const rest = await source.after(page.items.at(-1)?.seq ?? 0, PAGE);
-    attached = false;
-    show([...page.items.slice(-PAGE), ...rest.items], { fromEnd: false });
+    show([...within(page.items, true, MAX_ROWS / 2), ...rest.items], { fromEnd: false });
     const same = [...rowsElement.children].find(
       (row) => row.dataset.seq === seq && row.querySelector(".n").textContent === number);
     if (same) screen.scrollTop = same.offsetTop - offset;
@@ -269,14 +291,15 @@ function adopt(rowsElement) {
   return unfinished;
 }
 
-function within(chunks, fromEnd) {
+/** Whole chunks of about `most` lines, from the start or the end; at least one. */
+function within(chunks, fromEnd, most) {
   if (!chunks.length) return chunks;
   if (fromEnd) {
     const end = chunks.at(-1).line;
-    const start = chunks.findIndex((chunk) => end - chunk.line <= MAX_ROWS);
+    const start = chunks.findIndex((chunk) => end - chunk.line <= most);
     return chunks.slice(start);
   }
-  const limit = chunks[0].line + MAX_ROWS;
+  const limit = chunks[0].line + most;
   const end = chunks.findIndex((chunk, index) => index > 0 && chunk.line > limit);
   return end < 0 ? chunks : chunks.slice(0, end);
 }

@@ -12,13 +12,17 @@ const BLOCKS = ["event", "result", "error"];
 /**
  * @param {Map<string, object>} unfinished  rows whose end has not come, by stream and task
  * @param {object} chunk  as the contract has it
+ * @param {number} most  of a chunk of very many lines, only this many of the last are made
  * @returns {object[]} rows that are new or have changed, in order
  */
-export function addChunk(unfinished, chunk) {
+export function addChunk(unfinished, chunk, most = Infinity) {
   if (chunk.data !== null && BLOCKS.includes(chunk.stream)) return [block(chunk)];
   const key = `${chunk.stream} ${chunk.task}`;
-  return pieces(chunk.text).map((piece, offset) => {
-    const row = unfinished.get(key) ?? textRow(chunk, offset);
+  const cut = pieces(chunk.text);
+  const skipped = Math.max(0, cut.length - most);
+  if (skipped) unfinished.delete(key);
+  return cut.slice(skipped).map((piece, index) => {
+    const row = unfinished.get(key) ?? textRow(chunk, skipped + index);
     extend(row, piece);
     if (row.ended) unfinished.delete(key);
     else unfinished.set(key, row);

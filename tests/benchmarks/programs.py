@@ -1,0 +1,30 @@
+"""The programs that are run, as Python source and as shell commands."""
+
+# Says when it is ready, and begins when it is told to. Each line is one write and
+# holds the moment of its print; every process of a machine has the same clock.
+_STAMPS = """\
+import random, sys, time
+print("ready", flush=True)
+sys.stdin.readline()
+begin = time.monotonic() + {phase} * random.random() / {rate}
+for number in range({lines}):
+    time.sleep(max(0, begin + number / {rate} - time.monotonic()))
+    sys.stdout.write(f"{{time.monotonic_ns()}}\\n")
+    sys.stdout.flush()
+"""
+
+FLOOD = """\
+while True:
+    print("A line of a program that prints as fast as it can.")
+"""
+
+GO = '{"type":"stdin","task":0,"text":"go\\n"}'
+
+
+def stamps(lines: int, rate: float, phase: bool = False) -> str:
+    """Prints `lines` stamps, `rate` a second; with `phase` not in step with others."""
+    return _STAMPS.format(lines=lines, rate=rate, phase=int(phase))
+
+
+def count(lines: int) -> str:
+    return f"for number in range(1, {lines} + 1):\n    print(number, flush=True)\n"
