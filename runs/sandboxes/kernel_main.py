@@ -11,12 +11,15 @@ import select
 import struct
 import sys
 import termios
+import threading
 import time
 import warnings
 
 del sys.path[0]  # this file's directory is not the program's
 
-from ipykernel.iostream import OutStream  # noqa: E402
+sys.modules["debugpy"] = None  # nobody attaches a debugger; without it a kernel starts sooner
+
+from ipykernel.iostream import IOPubThread, OutStream  # noqa: E402
 from ipykernel.kernelapp import IPKernelApp  # noqa: E402
 from ipykernel.kernelbase import Kernel  # noqa: E402
 from IPython.core.error import StdinNotImplementedError  # noqa: E402
@@ -124,6 +127,18 @@ def wait_for_descriptors():
             time.sleep(0.001)
 
 
+def send_multipart(self, *args, **kwargs):
+    """Send at once what the sending thread itself sends.
+
+    Queued behind the end of a flush(), it would wait as long as the program then
+    keeps the interpreter to itself, in one long call of C code.
+    """
+    if threading.current_thread() is self.thread:
+        self._really_send(*args, **kwargs)
+    else:
+        self.schedule(lambda: self._really_send(*args, **kwargs))
+
+
 def refuse_input(self, *args, **kwargs):
     __tracebackhide__ = True
     raise StdinNotImplementedError(
@@ -141,7 +156,10 @@ class KernelApp(IPKernelApp):
         self.shell.events.register("post_execute", wait_for_descriptors)
 
 
+del sys.modules["debugpy"]
+
 Session.send = send
+IOPubThread.send_multipart = send_multipart
 OutStream._watch_pipe_fd = watch_descriptor
 Kernel.raw_input = Kernel.getpass = refuse_input
 
