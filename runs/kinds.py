@@ -4,6 +4,9 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
 from django.conf import settings
 
@@ -13,6 +16,12 @@ ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 ENV_COUNT = 100
 ENV_BYTES = 64 * 1024
 TITLE_LENGTH = 120
+
+# By what an agent reaches the model. One of these from the user replaces all of ours:
+# the server's key must not go to an address that a user gave.
+AGENT_ACCESS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
+# The kernel takes no environment value of 128 KiB; a character has at most 4 bytes.
+PROMPT_PART = 24_000
 
 
 class InvalidSpec(Exception):
@@ -104,8 +113,26 @@ def parse_spec(values: Mapping) -> Spec:
 
 def check_configured(spec: Spec) -> None:
     """Raises NotConfigured if this server cannot run that kind."""
-    if spec.kind == "agent":
-        raise NotConfigured("Agent runs are not configured on this server. Launch another kind.")
+    if spec.kind == "agent" and (missing := list(_missing_for_agents(spec.env))):
+        todo = " and ".join([", ".join(missing[:-1]), missing[-1]]) if missing[1:] else missing[0]
+        raise NotConfigured(
+            f"Agent runs are not configured on this server. To have them, {todo}, "
+            "then restart it. Or launch another kind."
+        )
+
+
+def _missing_for_agents(env: dict[str, str]):
+    if not settings.ANTHROPIC_API_KEY and not set(AGENT_ACCESS) & set(env):
+        yield "set ANTHROPIC_API_KEY"
+    if settings.SANDBOX == "e2b":
+        if not settings.E2B_AGENT_TEMPLATE:
+            yield "set STREAMSITE_E2B_AGENT_TEMPLATE to a template that holds claude-agent-sdk"
+        return
+    # Local programs run on the server's own Python.
+    if find_spec("claude_agent_sdk") is None:
+        yield "install claude-agent-sdk (the extra `agent`)"
+    if settings.LOCAL_CONFINE and not settings.LOCAL_NETWORK:
+        yield "set STREAMSITE_LOCAL_NETWORK=1"
 
 
 def default_title(program: str | list[str]) -> str:
@@ -129,12 +156,35 @@ def launch_of(
         processes = tuple(Process(n, "bash", text) for n, text in enumerate(program, start=1))
     elif mode == "notebook":
         cell = Cell(language or "python", program)
+    elif kind == "agent":
+        processes = (Process(0, "python", agent_program()),)
+        env = agent_env(program, env)
     else:
         processes = (Process(0, "python" if kind == "python" else "bash", program),)
     return Launch(
         run_id=run_id, owner=owner, processes=processes, cell=cell,
         env=env, cwd=cwd or None, stdin=stdin,
     )  # fmt: skip
+
+
+@cache
+def agent_program() -> str:
+    return (Path(__file__).parent / "sandboxes" / "agent_main.py").read_text()
+
+
+def agent_env(prompt: str, env: dict[str, str]) -> dict[str, str]:
+    """What an agent's program finds in its environment: the prompt as a value, never as
+    source, and access to the model, which is kept nowhere but in the settings."""
+    access = {}
+    if not set(AGENT_ACCESS) & set(env):
+        ours = ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL")
+        access = {name: value for name in ours if (value := getattr(settings, name))}
+    starts = range(0, len(prompt), PROMPT_PART)
+    parts = {
+        f"STREAMSITE_PROMPT_{number}": prompt[start : start + PROMPT_PART]
+        for number, start in enumerate(starts, start=1)
+    }
+    return {**access, **env, **parts}
 
 
 def _kind(value) -> str:

@@ -212,6 +212,11 @@ LOCAL_MEMORY_BYTES = env_number("STREAMSITE_LOCAL_MEMORY_BYTES", 4 * 1024**3)
 LOCAL_FILE_BYTES = env_number("STREAMSITE_LOCAL_FILE_BYTES", 1024**3)
 LOCAL_PROCESSES = env_number("STREAMSITE_LOCAL_PROCESSES", 512)
 
+# For agent runs: handed to their sandbox's environment and to nothing else.
+ANTHROPIC_API_KEY = os.environ.get("ANTHROPIC_API_KEY", "").strip()
+ANTHROPIC_BASE_URL = os.environ.get("ANTHROPIC_BASE_URL", "").strip()
+E2B_AGENT_TEMPLATE = os.environ.get("STREAMSITE_E2B_AGENT_TEMPLATE", "").strip()
+
 MAX_RUNS = env_number("STREAMSITE_MAX_RUNS", 100, low=1)
 PROGRAM_BYTES = env_number("STREAMSITE_PROGRAM_BYTES", 256 * 1024, low=1)
 # A launch holds one program, which JSON may write six times as long.

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -59,6 +59,29 @@ class Piece(NamedTuple):
     text: str
     data: bytes | None = None  # JSON, for "result" and "error"
     at: float = 0.0
+
+
+class Offset(NamedTuple):
+    """How far one task's stdout or stderr was consumed, in what can be counted again.
+
+    A reader that starts at line `lines` and leaves out `chars` characters goes on
+    exactly there, whatever the bytes were and wherever they had been cut: no
+    character and no replacement of a broken one reaches across a newline.
+    """
+
+    lines: int = 0
+    chars: int = 0
+
+    def after(self, text: str) -> "Offset":
+        """The offset behind `text`, as it was put into the queue."""
+        newlines = text.count("\n")
+        if not newlines:
+            return Offset(self.lines, self.chars + len(text))
+        return Offset(self.lines + newlines, len(text) - text.rfind("\n") - 1)
+
+
+# By task and stream ("stdout" or "stderr"); what is not in it begins at Offset().
+Offsets = Mapping[tuple[int, str], Offset]
 
 
 class OutputQueue:
@@ -151,6 +174,8 @@ class Backend(Protocol):
 
     name: str
     confined: bool  # False: programs run with the server's own rights
+    can_attach: bool  # whether programs outlive the executor and attach() finds them
+    open_count: int  # sandboxes of this executor that were created and not yet closed
 
     async def start(self) -> None:
         """Get ready (trial run, warm kernel). Raises SandboxError if it cannot work."""
@@ -158,8 +183,21 @@ class Backend(Protocol):
     def describe(self) -> dict:
         """{"name", "confined", "sentence"} and what else pages, log and health may say."""
 
-    async def create(self, launch: Launch) -> Sandbox:
-        """A sandbox for one run; nothing runs in it yet. Raises SandboxError."""
+    async def create(
+        self, launch: Launch, on_wait: Callable[[str], None] | None = None
+    ) -> Sandbox:
+        """A sandbox for one run; nothing runs in it yet. Raises SandboxError.
+
+        `on_wait` is called with a sentence whenever it has to wait, for quota or an
+        overloaded service. A call that is cancelled leaves no sandbox behind.
+        """
+
+    async def attach(self, launch: Launch, sandbox_id: str, offsets: Offsets) -> Sandbox:
+        """The sandbox of a run that another executor began, where `can_attach`.
+
+        Its run() goes on with each task's output behind `offsets` and starts what
+        had not been started. Raises SandboxError if it cannot be continued.
+        """
 
     async def sweep(self, living: set[str]) -> int:
         """Kill sandboxes whose run id is not in `living`; how many there were."""

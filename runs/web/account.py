@@ -29,9 +29,10 @@ def account(request):
 
 @never_cache
 @login_required
-@require_POST
 def make_token(request):
     """Show the secret in the answer itself: it is never stored, so never shown again."""
+    if request.method != "POST":
+        return redirect("account")
     name = " ".join(request.POST.get("name", "").split())
     limit = ApiToken._meta.get_field("name").max_length
     if not name:

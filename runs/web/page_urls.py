@@ -1,11 +1,17 @@
 """The pages' addresses; streamsite/urls.py includes them at the root."""
 
 from django.contrib.auth import views as auth
+from django.templatetags.static import static
 from django.urls import path
+from django.views.generic import RedirectView
 
 from . import account, pages
 
+# Browsers ask for it where a page names no icon, as in the admin.
+icon = RedirectView.as_view(url=static("runs/icon.svg"))
+
 urlpatterns = [
+    path("favicon.ico", icon),
     path("", pages.launch, name="launch"),
     path("runs/", pages.run_list, name="run-list"),
     path("runs/<str:public_id>/", pages.run_page, name="run-page"),

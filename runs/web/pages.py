@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.cache import patch_cache_control
 from django.views.decorators.clickjacking import xframe_options_sameorigin
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from ..examples import examples
 from ..execution import dispatch
@@ -141,8 +141,19 @@ def run_page(request, public_id):
     return response
 
 
+def posted(view):
+    """For what a button does: a GET, as after a login in between, leads to the run."""
+
+    def answer(request, public_id):
+        if request.method != "POST":
+            return redirect("run-page", public_id)
+        return view(request, public_id)
+
+    return answer
+
+
 @login_required
-@require_POST
+@posted
 def cancel(request, public_id):
     run = _own(request, public_id)
     if not dispatch.cancel(run):
@@ -151,7 +162,7 @@ def cancel(request, public_id):
 
 
 @login_required
-@require_POST
+@posted
 def run_again(request, public_id):
     run = _own(request, public_id)
     if run.env_names:
@@ -166,7 +177,7 @@ def run_again(request, public_id):
 
 
 @login_required
-@require_POST
+@posted
 def delete(request, public_id):
     run = _own(request, public_id)
     if not run.is_final:

@@ -3,50 +3,31 @@ auditor may see but not change it."""
 
 import json
 
-from django.contrib.auth.models import Permission, User
-from django.test import TransactionTestCase
+from django.test import TestCase
 from django.urls import reverse
 
 from runs.examples import examples
 from runs.kinds import check_configured, parse_spec
-from runs.models import STREAM_CODES, ApiToken, Chunk, Run, Status
+from runs.models import ApiToken, Run, Status
 from runs.web import window
 
-
-def make_user(name, **values):
-    return User.objects.create_user(name, password="a good passphrase", **values)
-
-
-def make_auditor():
-    auditor = make_user("auditor")
-    auditor.user_permissions.add(Permission.objects.get(codename="view_run"))
-    return auditor
+from .. import factories
+from ..people import make_people
 
 
-def make_run(owner, status=Status.SUCCEEDED, chunks=(), **values):
-    spec = parse_spec({"kind": "command", "program": "echo hi", **values})
-    run = Run.objects.launch(owner, spec)
-    store(run, chunks)
-    Run.objects.filter(pk=run.pk).update(status=status, last_seq=len(chunks))
-    run.refresh_from_db()
-    return run
+def make_run(owner, status=Status.SUCCEEDED, chunks=(), **fields):
+    """A run whose chunks are (stream, text) or (stream, text, data)."""
+    stored = [
+        {"stream": stream, "text": text, "data": json.dumps(data[0]) if data else None}
+        for stream, text, *data in chunks
+    ]
+    return factories.make_run(owner, status, stored, **{"program": "echo hi", **fields})
 
 
-def store(run, chunks):
-    line, rows = 0, []
-    for seq, (stream, text, *data) in enumerate(chunks, start=1):
-        stored = json.dumps(data[0]) if data else None
-        rows.append(
-            Chunk(run=run, seq=seq, t=seq * 1000, line=line, stream=STREAM_CODES[stream],
-                  text=text, data=stored)
-        )  # fmt: skip
-        line += text.count("\n")
-    Chunk.objects.bulk_create(rows)
-
-
-class PageTestCase(TransactionTestCase):
+class PageTestCase(TestCase):
     def setUp(self):
-        self.alice, self.bob, self.auditor = make_user("alice"), make_user("bob"), make_auditor()
+        people = make_people()
+        self.alice, self.bob, self.auditor = people.alice, people.bob, people.auditor
 
     def as_(self, user):
         self.client.force_login(user)
@@ -179,16 +160,16 @@ class LaunchTests(PageTestCase):
 
     def test_edit_and_run_fills_the_form_without_secrets(self):
         run = make_run(
-            self.alice, program="echo edited", env={"KEY": "hidden"}, timeout=7, cwd="/tmp"
+            self.alice, program="echo edited", env={"KEY": "s3cret"}, timeout=7, cwd="/tmp"
         )
         response = self.as_(self.alice).get(f"/?from={run.public_id}")
 
         for text in ("echo edited", 'value="KEY"', 'value="7"', 'value="/tmp"'):
             self.assertContains(response, text)
-        self.assertNotContains(response, "hidden")
+        self.assertNotContains(response, "s3cret")
 
     def test_run_again_asks_for_values_that_are_gone(self):
-        run = make_run(self.alice, env={"KEY": "hidden"})
+        run = make_run(self.alice, env={"KEY": "s3cret"})
         response = self.as_(self.alice).post(f"/runs/{run.public_id}/again/", follow=True)
 
         self.assertContains(response, "Type KEY again and launch.")
@@ -374,6 +355,8 @@ class AccountTests(PageTestCase):
         self.assertIsNotNone(ApiToken.objects.usable(secret))
 
     def test_login_password_change_and_logout(self):
+        self.alice.set_password("a good passphrase")
+        self.alice.save()
         login = {"username": "alice", "password": "wrong"}
         self.assertContains(self.client.post("/accounts/login/", login), "do not belong together")
         login["password"] = "a good passphrase"
