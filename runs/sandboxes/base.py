@@ -10,6 +10,8 @@ from typing import NamedTuple, Protocol
 # A run with this much waiting has its pipes paused: measured, it halves the
 # latency of the runs beside a flood.
 QUEUE_BYTES = 256 * 1024
+# What a piece costs besides its text; a program may print single bytes.
+PIECE_BYTES = 128
 
 
 class SandboxError(Exception):
@@ -108,7 +110,7 @@ class OutputQueue:
         self, task: int, stream: str, text: str, data: bytes | None = None, at: float = 0.0
     ) -> None:
         self._pieces.append(Piece(task, stream, text, data, at or time.monotonic()))
-        self._bytes += len(text) + (len(data) if data else 0)
+        self._bytes += PIECE_BYTES + len(text) + (len(data) if data else 0)
         self._arrived.set()
 
     def when_room(self, resume: Callable[[], None]) -> None:
@@ -183,9 +185,7 @@ class Backend(Protocol):
     def describe(self) -> dict:
         """{"name", "confined", "sentence"} and what else pages, log and health may say."""
 
-    async def create(
-        self, launch: Launch, on_wait: Callable[[str], None] | None = None
-    ) -> Sandbox:
+    async def create(self, launch: Launch, on_wait: Callable[[str], None] | None = None) -> Sandbox:
         """A sandbox for one run; nothing runs in it yet. Raises SandboxError.
 
         `on_wait` is called with a sentence whenever it has to wait, for quota or an

@@ -143,7 +143,7 @@ class PipeReader:
 async def finish_reading(readers: list[PipeReader], seconds: float) -> None:
     """Read to the end of every pipe, but only so long: someone may have kept one open."""
     for reader in readers:
-        pass
+        reader.read_rest()
     waiting = [reader.ended for reader in readers if not reader.ended.done()]
     if waiting:
         await asyncio.wait(waiting, timeout=seconds)

@@ -68,8 +68,11 @@ def asgi_error(
     code: str, message: str, fields: dict[str, str] | None = None
 ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """(status, headers, body) for what answers outside Django's request cycle."""
-    headers = [(k.lower().encode(), v.encode()) for k, v in error_headers(code).items()]
-    return STATUS[code], headers, error_body(code, message, fields)
+    return STATUS[code], asgi_headers(error_headers(code)), error_body(code, message, fields)
+
+
+def asgi_headers(headers: dict[str, str] = HEADERS) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
 # --- what Django itself refuses ------------------------------------------------

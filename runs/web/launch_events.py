@@ -87,4 +87,9 @@ def _data(chunk: dict) -> str:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
-VIEWS = {"command": View, "python": PythonView, "structured": StructuredView}
+VIEWS = {
+    "command": View,
+    "python": PythonView,
+    "structured": StructuredView,
+    "agent": StructuredView,
+}

@@ -14,21 +14,19 @@ from django.conf import settings
 
 from .. import examples
 from ..execution import dispatch
-from ..kinds import InvalidSpec, NotConfigured, Spec, check_configured, default_title, parse_spec
+from ..kinds import InvalidSpec, Spec, default_title, parse_spec
 from ..models import Run
 from ..streaming.database import read, write
 from ..streaming.follow import Changed, Ended, Gone, Idle, Output, follow
 from ..streaming.wire import run_dict
 from . import sse
-from .api_input import parse_object
 from .errors import NO_SUCH_RUN, ApiError
 from .exchange import Exchange
 from .frames import end_of
-from .identity import Identity, check_origin, csrf_refusal, visible_run
+from .identity import Identity, check_origin, visible_run
 from .launch_events import VIEWS, View
 
 PROMPT_CHARS = 50_000
-BODY_BYTES = 1024 * 1024
 
 _EVENT_ID = re.compile(r"(?P<run_id>[A-Za-z0-9_-]{1,40}):(?P<cursor>\d{1,18}|end)", re.ASCII)
 
@@ -37,15 +35,15 @@ async def launch(exchange: Exchange, name: str) -> None:
     exchange.allow("GET")
     identity = await exchange.identify()
     if event_id := exchange.header("last-event-id"):
-        await _resume(exchange, identity, name, event_id)
+        await resume(exchange, identity, name, event_id)
         return
-    _check_may_launch(exchange)
+    check_may_launch(exchange)
     spec = _spec(name, exchange.query())
     run = await write(dispatch.submit, identity.user, spec)
-    await _stream(exchange, identity, name, run, after=0)
+    await stream_run(exchange, identity, name, run, after=0)
 
 
-async def _resume(exchange: Exchange, identity: Identity, name: str, event_id: str) -> None:
+async def resume(exchange: Exchange, identity: Identity, name: str, event_id: str) -> None:
     known = _EVENT_ID.fullmatch(event_id)
     if known is None:
         raise ApiError("bad_request", "Last-Event-ID is none of this stream's ids.")
@@ -55,10 +53,10 @@ async def _resume(exchange: Exchange, identity: Identity, name: str, event_id: s
     if known["cursor"] == "end":
         await exchange.respond(204, [])  # which tells EventSource to stop
         return
-    await _stream(exchange, identity, name, run, after=int(known["cursor"]))
+    await stream_run(exchange, identity, name, run, after=int(known["cursor"]))
 
 
-def _check_may_launch(exchange: Exchange) -> None:
+def check_may_launch(exchange: Exchange) -> None:
     """A GET that launches must come from a page of ours, not from an <img> elsewhere."""
     if exchange.has_token:
         return
@@ -93,7 +91,7 @@ def _spec(name: str, query: dict[str, list[str]]) -> Spec:
         values["mode"] = "notebook" if name == "python" else "script"
     if name == "python" and (prompt := given.get("prompt", "")):
         # It titles the run and reaches the program as a value, never as source.
-        values |= {"title": default_title(prompt), "env": {"PROMPT": _prompt(prompt)}}
+        values |= {"title": default_title(prompt), "env": {"PROMPT": checked_prompt(prompt)}}
     try:
         return parse_spec(values)
     except InvalidSpec as error:
@@ -102,7 +100,7 @@ def _spec(name: str, query: dict[str, list[str]]) -> Spec:
         raise ApiError("invalid", str(error), fields) from None
 
 
-def _prompt(value) -> str:
+def checked_prompt(value) -> str:
     if not isinstance(value, str) or not value.strip():
         sentence = "Give a prompt: a string that is not empty."
     elif len(value) > PROMPT_CHARS:
@@ -112,39 +110,12 @@ def _prompt(value) -> str:
     raise ApiError("invalid", sentence, {"prompt": sentence})
 
 
-# --- agent ---------------------------------------------------------------------
-
-
-async def agent(exchange: Exchange) -> None:
-    exchange.allow("POST")
-    await exchange.identify()
-    if refusal := csrf_refusal(exchange.scope):
-        raise ApiError("csrf", refusal)
-    if (exchange.header("content-type") or "").partition(";")[0].strip() != "application/json":
-        raise ApiError("unsupported_media_type", "Send JSON, with Content-Type: application/json.")
-    values = parse_object(await exchange.body(BODY_BYTES))
-    _check_agent(_prompt(values.get("prompt")))
-
-
-async def agent_session(exchange: Exchange, session_id: str) -> None:
-    exchange.allow("GET")
-    await exchange.identify()
-    _check_agent("prompt of a session")
-
-
-def _check_agent(prompt: str) -> None:
-    try:
-        check_configured(parse_spec({"kind": "agent", "program": prompt}))
-    except InvalidSpec as error:
-        raise ApiError("invalid", str(error), {"prompt": str(error)}) from None
-    except NotConfigured as error:
-        raise ApiError("not_configured", str(error)) from None
-
-
 # --- the stream ----------------------------------------------------------------
 
 
-async def _stream(exchange: Exchange, identity: Identity, name: str, run: Run, after: int) -> None:
+async def stream_run(
+    exchange: Exchange, identity: Identity, name: str, run: Run, after: int
+) -> None:
     pieces = _pieces(run, after, VIEWS[name]())
     await sse.stream(exchange, identity, run.public_id, pieces)
 

@@ -2,7 +2,7 @@
 
 import re
 
-from . import consumers, downloads, launch_streams, run_list, sse
+from . import agent_streams, consumers, downloads, launch_streams, run_list, sse
 from .exchange import answer
 
 _RUN = r"(?P<run_id>[^/]+)"
@@ -15,8 +15,9 @@ STREAMS = [
     (re.compile(rf"/api/runs/{_RUN}/events"), sse.events),
     (re.compile(rf"/api/runs/{_RUN}/export\.(?P<format>[^/]+)"), downloads.download),
     (re.compile(r"/api/stream/(?P<name>command|python|structured)"), launch_streams.launch),
-    (re.compile(r"/api/stream/agent(?:/init)?"), launch_streams.agent),
-    (re.compile(r"/api/stream/agent/(?P<session_id>[^/]+)"), launch_streams.agent_session),
+    (re.compile(r"/api/stream/agent"), agent_streams.launch),
+    (re.compile(r"/api/stream/agent/init"), agent_streams.prepare),
+    (re.compile(r"/api/stream/agent/(?P<session_id>[^/]+)"), agent_streams.attach),
 ]
 
 

@@ -24,9 +24,7 @@ class AgentCase(CarryingTestCase):
         """The double, which this server's agents use until the test ends."""
         api = self.enterContext(MessagesApi(*answers, **{"key": KEY, **more}))
         self.enterContext(
-            override_settings(
-                ANTHROPIC_API_KEY=KEY, ANTHROPIC_BASE_URL=api.url, LOCAL_NETWORK=True
-            )
+            override_settings(ANTHROPIC_API_KEY=KEY, ANTHROPIC_BASE_URL=api.url, LOCAL_NETWORK=True)
         )
         return api
 

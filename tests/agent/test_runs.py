@@ -1,6 +1,4 @@
 import json
-from importlib.util import find_spec
-from unittest import skipUnless
 
 from runs.models import Status
 from tests.agent.support import KEY, SECONDS, AgentCase, needs_sdk
@@ -181,12 +179,3 @@ def texts_to(api) -> list[dict]:
         content = message["content"]
         found += [{"text": content}] if isinstance(content, str) else content
     return [block for block in found if "text" in block]
-
-
-class WithoutTheSdkTests(AgentCase):
-    @skipUnless(find_spec("claude_agent_sdk") is None, "claude-agent-sdk is installed")
-    async def test_the_run_says_so(self):
-        self.api(Say("never"))
-        run, events = await self.ask("Hello")
-        self.assertEqual(run.status, Status.FAILED)
-        self.assertEqual(only(events, "error_msg")["error"], "not_installed")

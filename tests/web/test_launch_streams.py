@@ -229,7 +229,7 @@ class AgentTests(SocketCase):
             answer = await self.post(path, b'{"prompt":"hello"}')
             self.assertEqual(answer, (503, "not_configured"))
         answer = await refusal("/api/stream/agent/abc", self.login)
-        self.assertEqual(answer, (503, "not_configured"))
+        self.assertEqual(answer, (404, "not_found"))
 
     async def test_bad_prompts(self):
         for body, expected in (

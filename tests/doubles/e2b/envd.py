@@ -5,8 +5,8 @@ import base64
 import json
 import signal
 
-from .faults import Fault
 from .exchange import Exchange, Gone
+from .faults import Fault
 from .processes import FakeProcess
 from .sandboxes import USERS, FakeSandbox
 
@@ -80,7 +80,6 @@ class Envd:
         frames = Frames(exchange, sandbox, fault)
         await exchange.begin(200, STREAM)
         sandbox.streams.add(exchange)
-        process = None
         try:
             if call == "Start":
                 process = await self._start(message, exchange, sandbox)
@@ -91,8 +90,6 @@ class Envd:
             await frames.end(error.error)
         finally:
             sandbox.streams.discard(exchange)
-        if process is None:
-            return
 
     async def _start(self, message: dict, exchange: Exchange, sandbox: FakeSandbox):
         config = message["process"]

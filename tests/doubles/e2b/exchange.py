@@ -1,7 +1,6 @@
 """Just enough of an HTTP/1.1 server, with every byte and every connection in our hands."""
 
 import asyncio
-import contextlib
 import json
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -15,7 +14,8 @@ class Gone(Exception):
 class Exchange:
     """One request and its answer."""
 
-    def __init__(self, reader, writer, method, target, headers):
+    def __init__(self, connection, reader, writer, method, target, headers):
+        self._connection = connection
         self._reader = reader
         self._writer = writer
         self.method = method
@@ -24,8 +24,7 @@ class Exchange:
         self.query = {name: values[-1] for name, values in parse_qs(split.query).items()}
         self.headers = headers
         self.body = b""
-        self.streaming = False
-        self.answered = False
+        self._lost = False
 
     async def read_body(self) -> None:
         if "chunked" in self.headers.get("transfer-encoding", ""):
@@ -55,14 +54,12 @@ class Exchange:
         elif not isinstance(body, bytes):
             body = json.dumps(body).encode()
             headers.setdefault("content-type", "application/json")
-        self.answered = True
         if status != 204:
             headers["content-length"] = str(len(body))
         await self._send(self._head(status, headers) + body)
 
     async def begin(self, status: int, headers: dict) -> None:
         """Begin an answer whose parts follow by send(), until end()."""
-        self.streaming = self.answered = True
         await self._send(self._head(status, {**headers, "transfer-encoding": "chunked"}))
 
     async def send(self, part: bytes) -> None:
@@ -73,15 +70,20 @@ class Exchange:
         await self._send(b"0\r\n\r\n")
 
     async def left(self) -> None:
-        """Returns when the client closes its connection (it sends nothing more)."""
-        with contextlib.suppress(ConnectionError):
-            await self._reader.read(1)
+        """Returns when the client has closed its connection."""
+        await self._connection.left.wait()
+
+    def lose_answer(self) -> None:
+        """Carry on, but let nothing of the answer arrive."""
+        self._lost = True
 
     def cut(self) -> None:
         """Break the connection off at once."""
         self._writer.transport.abort()
 
     async def _send(self, data: bytes) -> None:
+        if self._lost:
+            self.cut()
         if self._writer.transport.is_closing():
             raise Gone
         self._writer.write(data)
@@ -96,26 +98,43 @@ class Exchange:
         return "\r\n".join([*lines, "", ""]).encode()
 
 
-async def serve_connection(reader, writer, handle) -> None:
-    """Answer the requests of one connection, one after the other, by `handle`."""
-    try:
-        while exchange := await read_exchange(reader, writer):
-            if "StreamInput" not in exchange.path:
+class Connection(asyncio.StreamReaderProtocol):
+    """A client's connection; `handle` answers its requests, one after the other."""
+
+    def __init__(self, handle):
+        self.left = asyncio.Event()
+        self._handle = handle
+        loop = asyncio.get_running_loop()
+        super().__init__(asyncio.StreamReader(HEAD_BYTES, loop), self._begin, loop)
+
+    def _begin(self, reader, writer) -> None:
+        self._task = asyncio.ensure_future(self._serve(reader, writer))
+
+    async def _serve(self, reader, writer) -> None:
+        try:
+            while exchange := await self._next(reader, writer):
                 await exchange.read_body()
-            await handle(exchange)
-    except (Gone, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        pass
-    finally:
-        writer.transport.abort()
+                await self._handle(exchange)
+        except (Gone, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            writer.transport.abort()
 
+    async def _next(self, reader, writer) -> Exchange | None:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError:
+            return None
+        first, *rest = head.decode("latin-1").split("\r\n")
+        method, target, _ = first.split(" ", 2)
+        pairs = (line.split(":", 1) for line in rest if ":" in line)
+        headers = {name.strip().lower(): value.strip() for name, value in pairs}
+        return Exchange(self, reader, writer, method, target, headers)
 
-async def read_exchange(reader, writer) -> Exchange | None:
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError:
-        return None
-    first, *rest = head.decode("latin-1").split("\r\n")
-    method, target, _ = first.split(" ", 2)
-    pairs = (line.split(":", 1) for line in rest if ":" in line)
-    headers = {name.strip().lower(): value.strip() for name, value in pairs}
-    return Exchange(reader, writer, method, target, headers)
+    def eof_received(self) -> bool:
+        self.left.set()
+        return super().eof_received()
+
+    def connection_lost(self, error) -> None:
+        self.left.set()
+        super().connection_lost(error)

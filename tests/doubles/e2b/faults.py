@@ -59,6 +59,8 @@ async def answer_wrongly(fault: Fault, exchange: Exchange) -> bool:
     """Whether the call is answered by the fault instead of being carried out."""
     if fault.delay:
         await asyncio.sleep(fault.delay)
+    if fault.lost:
+        exchange.lose_answer()
     if fault.cut:
         exchange.cut()
         raise Gone

@@ -115,7 +115,9 @@ def end_event(code: int) -> dict:
 def kill_marked(mark: str) -> None:
     """Kill every process that was started with this environment entry."""
     for _ in range(100):
-        found = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if has(pid, mark)]
+        found = [
+            pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if has(pid, mark)
+        ]
         for pid in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
