@@ -377,7 +377,7 @@ class AgentSessionQuerySet(models.QuerySet):
 
     def take(self, session) -> bool:
         """Whether it is ours to launch; of any number who try, one is told so."""
-        return self.waiting().filter(pk=session.pk).update(launched=True, prompt="") == 1
+        return self.filter(pk=session.pk).update(launched=True, prompt="") == 1
 
 
 class AgentSession(models.Model):

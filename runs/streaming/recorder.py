@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 # A run with this much unstored makes append() wait; its pipes are paused then.
 RUN_BYTES = 256 * 1024
+# What a draft costs besides its text.
+DRAFT_BYTES = 128
 # One transaction holds about this much, so that nobody waits long behind a flood.
 TRANSACTION_BYTES = 2 * 1024 * 1024
 # Neighbours become one chunk up to this size, if they arrived within this time.
@@ -69,7 +71,7 @@ class Recording:
         self._check()
         for draft in drafts:
             self.drafts.append(draft)
-            self.waiting_bytes += len(draft.text) + (len(draft.data) if draft.data else 0)
+            self.waiting_bytes += DRAFT_BYTES + len(draft.text) + len(draft.data or "")
         if self.drafts:
             self._wake(self)
         while self.waiting_bytes > RUN_BYTES:
