@@ -148,12 +148,19 @@ class RunQuerySet(models.QuerySet):
         """Move a run we hold from starting to running; its clock starts now."""
         begun = self.held(run).filter(status=Status.STARTING)
         tasks = [{**task, "status": Status.RUNNING.value} for task in run.tasks]
-        return (
-            begun.update(
-                status=Status.RUNNING, started_at=Now(), sandbox_id=sandbox_id, tasks=tasks
-            )
-            == 1
+        ours = begun.update(
+            status=Status.RUNNING,
+            started_at=Now(),
+            sandbox_id=sandbox_id,
+            tasks=tasks,
+            waiting_for="",
         )
+        return ours == 1
+
+    def set_waiting(self, run, reason: str) -> bool:
+        """Say why a run that is starting has to wait."""
+        waiting = self.held(run).filter(status=Status.STARTING)
+        return waiting.update(waiting_for=reason[:300]) == 1
 
     def set_tasks(self, run, tasks: list[dict]) -> bool:
         return self.held(run).update(tasks=tasks) == 1
@@ -172,6 +179,7 @@ class RunQuerySet(models.QuerySet):
             tasks=list(tasks),
             lease_until=None,
             stalled=False,
+            waiting_for="",
             env_sealed="",
         )
         return ended == 1
@@ -240,6 +248,11 @@ class Run(models.Model):
     output_bytes = models.BigIntegerField(default=0)
     last_line = models.CharField(max_length=200, blank=True, default="")
     dropped = models.JSONField(null=True)
+    # How far each task's stdout and stderr was consumed, {"0:stdout": [lines, chars]}:
+    # where an executor that takes over goes on. Counted before anything is replaced.
+    offsets = models.JSONField(default=dict)
+    # Why a starting run waits, for as long as it does.
+    waiting_for = models.CharField(max_length=300, blank=True, default="")
 
     objects = RunQuerySet.as_manager()
 
@@ -377,7 +390,7 @@ class AgentSessionQuerySet(models.QuerySet):
 
     def take(self, session) -> bool:
         """Whether it is ours to launch; of any number who try, one is told so."""
-        return self.filter(pk=session.pk).update(launched=True, prompt="") == 1
+        return self.waiting().filter(pk=session.pk).update(launched=True, prompt="") == 1
 
 
 class AgentSession(models.Model):

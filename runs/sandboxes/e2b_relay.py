@@ -1,22 +1,24 @@
 """Runs inside the sandbox: keeps a program's output in files and hands it on from there.
 
 Only its text is used by the server; it needs python3 where it runs and nothing of ours.
-Its argument is JSON: {"task", "mark", "argv" (null: only follow), "file", "text", "lines"}.
+Its arguments are MARK TASK OUT_LINE ERR_LINE [LANGUAGE FILE]. The program is in the
+environment's STREAMSITE_TEXT, or in FILE already; a Python program is always run from
+FILE, in the home directory.
 
 The first relay of a task starts the program in a session of its own, reads its pipes
-into files and writes what is in them to its own stdout and stderr. It goes on when
-nobody listens. Any later relay follows the files, from line `lines` on. Both first
-write a line of \\x1e and `mark` to either stream - what a login shell said before is
-not the program's - and end with the program's exit code. One that cannot go on adds
-the reason to that line, or later ends itself by a signal: start another then.
+into files and writes what is in them to its own stdout and stderr; it goes on when
+nobody listens. Any later relay, or one without LANGUAGE, follows the files from those
+lines on. Both first write a line of \x1e, MARK and the first relay's process id to either
+stream - what a login shell said before is not the program's - and end with the program's
+exit code. In place of the id one that cannot go on says why; later it ends itself by a
+signal, and another one will say why.
 """
 
+import _signal as signal  # the module around it costs 10 ms
 import errno
 import fcntl
-import json
 import os
 import select
-import signal
 import sys
 import time
 
@@ -27,7 +29,7 @@ REST_SECONDS = 1.0
 # Output that keeps coming is taken together for so long.
 GATHER_SECONDS = 0.0005
 NAMES = ("stdout", "stderr")
-ENV = "STREAMSITE_ENV_"
+OURS, USERS = "STREAMSITE_", "STREAMSITE_ENV_"
 
 
 class Stuck(Exception):
@@ -86,18 +88,20 @@ class Stream:
         self.sent = at
 
 
-def say(mark, reason=""):
-    line = ("\x1e" + mark + reason + "\n").encode()
+def say(mark, word):
+    line = ("\x1e" + mark + " " + word + "\n").encode()
     for target in (1, 2):
         os.write(target, line)
 
 
-def start(directory, wanted):
+def start(directory):
     """Make the directory, held by a lock while we live; None if there is one already."""
     own = directory + "-" + str(os.getpid())
     os.makedirs(own, 0o700)
     lock = os.open(os.path.join(own, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
+    with open(os.path.join(own, "pid"), "w") as file:
+        file.write(str(os.getpid()))
     streams = [Stream(own, name, os.O_RDWR | os.O_CREAT | os.O_APPEND) for name in NAMES]
     try:
         os.rename(own, directory)
@@ -111,19 +115,20 @@ def start(directory, wanted):
     return streams
 
 
-def program_of(wanted):
-    argv = list(wanted["argv"])
-    if wanted["file"]:
-        path = os.path.join(os.path.expanduser("~"), wanted["file"])
-        if wanted["text"] is not None:
-            with open(path, "w", encoding="utf-8", errors="replace") as file:
-                file.write(wanted["text"])
-        argv.append(path)
-    env = {name: value for name, value in os.environ.items() if not name.startswith(ENV)}
+def program_of(language, file):
+    """What to execute and its environment."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     for name, value in os.environ.items():
-        if name.startswith(ENV):
-            env[name[len(ENV) :]] = value
-    return argv, env
+        if name.startswith(USERS):
+            env[name[len(USERS) :]] = value
+    text = os.environ.get("STREAMSITE_TEXT")
+    if not file:
+        return ["/bin/bash", "-lc", text], env
+    path = os.path.join(os.path.expanduser("~"), file)
+    if text is not None:
+        with open(path, "w", encoding="utf-8") as written:
+            written.write(text)
+    return [*(["/bin/bash", "-l"] if language == "bash" else ["python3", "-u"]), path], env
 
 
 def spawn(argv, env, streams):
@@ -212,10 +217,14 @@ def handed_on(directory, stream):
     later = readers(directory)
     if not later:
         return stream.sent
-    with open(os.path.join(directory, "reader-%d" % later[-1])) as file:
-        # Read while it is written it may be empty.
-        places = file.read().split() or ["0", "0"]
+    # Read while it is made it may be empty.
+    places = text_of(directory, "reader-%d" % later[-1]).split() or ["0", "0"]
     return max(stream.sent, int(places[stream.target - 1]))
+
+
+def text_of(directory, name):
+    with open(os.path.join(directory, name)) as file:
+        return file.read()
 
 
 def readers(directory):
@@ -241,22 +250,24 @@ def kill_group(child):
 
 
 def finish(directory, how):
-    """Say how it ended, at once and whole."""
+    """Say how it ended, at once and whole; an empty file says that the disk is full."""
     path = os.path.join(directory, "exit")
-    with open(path + "-new", "w") as file:
-        file.write(how)
+    file = os.open(path + "-new", os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        os.write(file, how.encode())
+    except OSError:
+        pass
     os.rename(path + "-new", path)
 
 
 def ending(directory):
     """The exit code as text, "" while the program goes on. Raises Stuck."""
     try:
-        with open(os.path.join(directory, "exit")) as file:
-            how = file.read()
+        how = text_of(directory, "exit")
     except FileNotFoundError:
         return ""
-    if not how.isdigit():
-        raise Stuck(how)
+    if not how:
+        raise Stuck("disk")
     return how
 
 
@@ -276,7 +287,8 @@ def check(directory):
     """Raises Stuck when nothing will ever say how the program ended."""
     if not os.path.isdir(directory):
         raise Stuck("absent")
-    if not is_kept(directory) and not ending(directory):
+    kept = is_kept(directory)
+    if not ending(directory) and not kept:
         raise Stuck("lost")
 
 
@@ -306,33 +318,32 @@ def follow(directory, streams):
 
 
 def main():
-    wanted = json.loads(sys.argv[1])
-    directory = os.path.join(os.path.expanduser("~"), ".streamsite", str(wanted["task"]))
+    mark, task, *lines = sys.argv[1:5]
+    directory = os.path.join(os.path.expanduser("~"), ".streamsite", task)
+    program = sys.argv[5:]
     said = False
     try:
-        streams = start(directory, wanted) if wanted["argv"] else None
+        streams = start(directory) if program else None
         if streams:
-            child = spawn(*program_of(wanted), streams)
+            child = spawn(*program_of(*program), streams)
             said = True
-            say(wanted["mark"])
-            code = supervise(directory, child, streams)
-        else:
-            check(directory)
-            ending(directory)
-            streams = [Stream(directory, name, os.O_RDONLY) for name in NAMES]
-            for stream, lines in zip(streams, wanted["lines"]):
-                stream.seek(lines)
-            said = True
-            say(wanted["mark"])
-            code = follow(directory, streams)
-        os._exit(code)
+            say(mark, str(os.getpid()))
+            os._exit(supervise(directory, child, streams))
+        check(directory)
+        streams = [Stream(directory, name, os.O_RDONLY) for name in NAMES]
+        for stream, line in zip(streams, lines):
+            stream.seek(int(line))
+        said = True
+        say(mark, text_of(directory, "pid"))
+        os._exit(follow(directory, streams))
     except (Stuck, OSError) as error:
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        reason = "disk" if full else str(error)
-        if full and streams:
-            finish(directory, "disk")
+        word = error.strerror if isinstance(error, OSError) else str(error)
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            word = "disk"
+            if os.path.isdir(directory):
+                finish(directory, "")
         if not said:
-            say(wanted["mark"], " " + reason)
+            say(mark, word)
             os._exit(1)
     finally:
         # No exit code of ours may be taken for the program's.

@@ -12,7 +12,7 @@ from ..models import STREAM_CODES, Chunk, Run
 from . import database
 from .cap import OutputCap
 from .lines import Draft, utf8_length
-from .storing import Work, halves, replace_row, row_count, store
+from .storing import Work, advanced, halves, replace_row, row_count, store
 from .wire import Batch, Row, batches
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,13 @@ class LeaseLost(Exception):
 class Recording:
     """One run's place in the recorder, made by Recorder.open()."""
 
-    def __init__(self, run: Run, last_t: int, wake: Callable[["Recording"], None]):
+    def __init__(
+        self,
+        run: Run,
+        last_t: int,
+        wake: Callable[["Recording"], None],
+        count_offsets: bool = False,
+    ):
         self.run_pk, self.epoch = run.pk, run.epoch
         self.seq, self.line, self.last_line = run.last_seq, run.line_count, run.last_line
         self.cap = OutputCap(settings.OUTPUT_CAP_BYTES, run.output_bytes, run.last_seq, run.dropped)
@@ -54,6 +60,8 @@ class Recording:
         self.drafts: list[Draft] = []
         self.waiting_bytes = 0
         self.storing = False
+        # Counted only where a successor could make use of it.
+        self.offsets = run.offsets if count_offsets else None
         self._origin: float | None = None
         self._t = last_t
         self._wake = wake
@@ -105,6 +113,7 @@ class Recording:
         previous = self.seq
         rows = self._rows(_joined(drafts))
         self._count(rows)
+        offsets_before, self.offsets = self.offsets, advanced(self.offsets, rows)
         drop = self.cap.take_drop()
         if drop and drop[0] == self.cap.dropped["from_seq"]:
             rows.append(self._drop_remark())
@@ -112,6 +121,7 @@ class Recording:
         return Work(
             self.run_pk, self.epoch, previous, rows,
             self.cap.total, self.last_line, self.cap.dropped, drop,
+            offsets_before, self.offsets,
         )  # fmt: skip
 
     def _rows(self, drafts: Iterable[Draft]) -> list[Row]:
@@ -181,10 +191,13 @@ class Recorder:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def open(self, run: Run) -> Recording:
-        """Begin, or after a takeover continue, the recording of a run we hold."""
+    async def open(self, run: Run, count_offsets: bool = False) -> Recording:
+        """Begin, or after a takeover continue, the recording of a run we hold.
+
+        `count_offsets`: keep on the row how far the program's output was consumed.
+        """
         last_t = await database.read(_last_t, run.pk) if run.last_seq else 0
-        return Recording(run, last_t, self._ready_to_store)
+        return Recording(run, last_t, self._ready_to_store, count_offsets)
 
     def _ready_to_store(self, recording: Recording) -> None:
         self._ready[recording] = None

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import connection, transaction
 
@@ -15,7 +15,8 @@ from .wire import Row
 _HELD = ", ".join(f"'{status.value}'" for status in HELD)
 _ADVANCE = (
     "UPDATE runs_run SET last_seq = %s, line_count = %s, output_bytes = %s, last_line = %s, "
-    f"dropped = %s WHERE id = %s AND epoch = %s AND last_seq = %s AND status IN ({_HELD})"
+    "dropped = %s, offsets = %s "
+    f"WHERE id = %s AND epoch = %s AND last_seq = %s AND status IN ({_HELD})"
 )
 _STATE = "SELECT epoch, last_seq FROM runs_run WHERE id = %s"
 _INSERT = (
@@ -23,6 +24,15 @@ _INSERT = (
     "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
 )
 _DROP = "DELETE FROM runs_chunk WHERE run_id = %s AND seq BETWEEN %s AND %s"
+
+# Which output of the process a stream's chunks are.
+SOURCES = {
+    STREAM_CODES["stdout"]: "stdout",
+    STREAM_CODES["event"]: "stdout",
+    STREAM_CODES["stderr"]: "stderr",
+}
+# {"task:stdout": [lines, characters after the last of them]}
+Offsets = dict[str, list[int]]
 
 
 @dataclass(slots=True)
@@ -37,6 +47,9 @@ class Work:
     last_line: str
     dropped: dict | None = None
     drop: tuple[int, int] | None = None
+    # Where a successor would go on, before and after these rows; None: not to be counted.
+    offsets_before: Offsets | None = None
+    offsets: Offsets | None = None
     is_replaced: bool = False
 
     @property
@@ -52,6 +65,7 @@ class Work:
             self.output_bytes,
             self.last_line,
             json.dumps(self.dropped) if self.dropped else None,
+            json.dumps(self.offsets or {}),
             self.run_pk,
             self.epoch,
             self.previous_seq,
@@ -94,15 +108,26 @@ def halves(works: list[Work]) -> tuple[list[Work], list[Work]]:
         return works[:middle], works[middle:]
     (work,) = works
     middle = len(work.rows) // 2
-    first = Work(
-        work.run_pk, work.epoch, work.previous_seq, work.rows[:middle],
-        work.output_bytes, work.last_line, work.dropped,
-    )  # fmt: skip
-    second = Work(
-        work.run_pk, work.epoch, first.last_seq, work.rows[middle:],
-        work.output_bytes, work.last_line, work.dropped, work.drop,
-    )  # fmt: skip
+    first = replace(work, rows=work.rows[:middle], drop=None)
+    first.offsets = advanced(work.offsets_before, first.rows)
+    second = replace(
+        work, rows=work.rows[middle:], previous_seq=first.last_seq, offsets_before=first.offsets
+    )
     return [first], [second]
+
+
+def advanced(offsets: Offsets | None, rows: Iterable[Row]) -> Offsets | None:
+    """`offsets` behind the program's own output in `rows`."""
+    if offsets is None:
+        return None
+    offsets = dict(offsets)
+    for _, _, _, stream, task, text, _ in rows:
+        if source := SOURCES.get(stream):
+            lines, chars = offsets.get(f"{task}:{source}", (0, 0))
+            newlines = text.count("\n")
+            chars = len(text) - text.rfind("\n") - 1 if newlines else chars + len(text)
+            offsets[f"{task}:{source}"] = [lines + newlines, chars]
+    return offsets
 
 
 def row_count(works: Iterable[Work]) -> int:

@@ -1,14 +1,16 @@
 """Long logs: pages, the run's page and exports of a million chunks, alone and among others."""
 
+import functools
 import json
 import random
 import socket
 import statistics
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
-from .live import RATE, a_site, delays, seconds_of
-from .servers import Failed, Site
+from .live import RATE, delays, seconds_of
+from .servers import Failed, Site, fresh_directory
 from .table import Measure, Row, percentile
 
 CHUNKS = 1_000_000
@@ -22,12 +24,29 @@ RECEIVE_BYTES = 1024 * 1024
 LOOK_EVERY = 64
 
 
+class Seed:
+    """A data directory that is filled once and then used again: filling takes minutes."""
+
+    def __init__(self, count: int, others: int):
+        self.count = count
+        self.directory = fresh_directory()
+        arguments = ["-m", "tests.benchmarks.seeding", str(count), str(others)]
+        with Site(self.path) as site:
+            self.run_id = site.manage(*arguments).strip()
+
+    @property
+    def path(self) -> Path:
+        return Path(self.directory.name)
+
+
+seed_of = functools.cache(Seed)
+
+
 class Log:
     """A site with a finished run of `count` chunks in it."""
 
-    def __init__(self, site: Site, count: int, others: int):
-        self.site, self.count = site, count
-        self.id = site.manage("-m", "tests.benchmarks.seeding", str(count), str(others)).strip()
+    def __init__(self, site: Site, seed: Seed):
+        self.site, self.count, self.id = site, seed.count, seed.run_id
         self._session = site.log_in()
 
     def page_times(self, query: str, pages: int = PAGES) -> list[float]:
@@ -89,8 +108,9 @@ QUERIES = {"after": "after={seq}", "before": "before={seq}", "at": "at={at}"}
 
 @contextmanager
 def a_log(count: int, others: int = 0):
-    with a_site() as site:
-        yield Log(site, count, others)
+    seed = seed_of(count, others)
+    with Site(seed.path) as site:
+        yield Log(site, seed)
 
 
 def take_log(quick: bool) -> dict[str, float]:

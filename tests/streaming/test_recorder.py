@@ -108,6 +108,27 @@ class RecorderTests(TransactionTestCase):
         chunk = orjson.loads(batch.lines)
         self.assertEqual((chunk["seq"], chunk["task"], chunk["stream"]), (1, 2, "event"))
 
+    async def test_what_was_consumed_is_counted_where_a_successor_could_go_on(self):
+        writer = Recorder(self.publish)
+        writer.start()
+        recording = await writer.open(self.run_row, count_offsets=True)
+        event = '{"type": "x"}'
+        with self.assertLogs("runs.streaming.recorder", "ERROR"):
+            await recording.append(
+                [
+                    *drafts("one\ntw", "o\nthr", task=1),
+                    Draft(1, STREAM_CODES["event"], event + "\n", event, 1.0),
+                    *drafts("warning", stream=STREAM_CODES["stderr"], task=2),
+                    *drafts("not theirs\n", stream=STREAM_CODES["system"]),
+                    *drafts("\ud800\nab", task=1),
+                ]
+            )
+            await recording.flush()
+        await writer.close()
+        run = await Run.objects.aget(pk=self.run_row.pk)
+        # The chunk that could not be stored was consumed all the same.
+        self.assertEqual(run.offsets, {"1:stdout": [4, 2], "2:stderr": [0, 7]})
+
     async def test_a_taken_over_run_is_left_alone_and_the_others_are_stored(self):
         other = await database.write(make_held_run, await database.read(lambda: self.run_row.owner))
         await Run.objects.filter(pk=self.run_row.pk).aupdate(epoch=2)

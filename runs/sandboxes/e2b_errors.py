@@ -1,0 +1,104 @@
+"""What goes wrong with E2B, in sentences for people, and what will pass."""
+
+import json
+
+from .base import SandboxError
+
+GONE = (
+    "The sandbox is gone: it was stopped in E2B, or it reached the end of its life. "
+    "Launch the run again."
+)
+UNREACHABLE = "The sandbox could not be reached any more. Launch the run again."
+KEY = "E2B refused the API key. The administrator has to check E2B_API_KEY."
+QUOTA = "E2B's limit on sandboxes or requests is reached. Launch the run again later."
+BUSY = "E2B is overloaded. Launch the run again later."
+NO_E2B = "E2B cannot be reached. Launch the run again later."
+NO_ANSWER = "E2B did not answer in time. Launch the run again later."
+NO_END = "Command ended without an end event"
+
+# What a reader in the sandbox says when it cannot go on.
+WORDS = {
+    "disk": (
+        "The sandbox's disk is full, so the program's output could not be kept. "
+        "Launch it again and print or store less."
+    ),
+    "lost": (
+        "The program's output and exit code are lost: what kept them in the sandbox was killed, "
+        "perhaps by the program itself or for lack of memory."
+    ),
+    "absent": "The sandbox knows nothing of the program. Launch the run again.",
+    "offset": "The sandbox has less of the program's output than was recorded already.",
+}
+NO_PYTHON = (
+    "The program could not be started: the sandbox has no python3, or its login shell ends "
+    "early. The administrator has to choose another E2B template."
+)
+
+
+def said(word: str) -> SandboxError:
+    """For the word of a reader that cannot go on."""
+    return SandboxError(WORDS.get(word) or f"The program could not be started: {word}.")
+
+
+def will_pass(error: BaseException) -> bool:
+    """Whether the same call may succeed a little later."""
+    import e2b
+    import httpx
+
+    if isinstance(error, e2b.SandboxNotRunningException):
+        return False
+    if isinstance(error, e2b.TimeoutException | e2b.RateLimitException | e2b.ServiceBusyException):
+        return True
+    if isinstance(error, httpx.TransportError | json.JSONDecodeError | OSError):
+        return True
+    if isinstance(error, e2b.SandboxException):
+        return is_server_error(error)
+    return str(error) == NO_END
+
+
+def is_server_error(error) -> bool:
+    if type(error) is not type(error).__mro__[0] or error.status_code:
+        return (error.status_code or 0) >= 500
+    text = str(error)
+    return text.startswith(("Code.INTERNAL", "Code.UNKNOWN", "Code.ABORTED")) or text[:1] == "5"
+
+
+def explained(error: BaseException) -> SandboxError | None:
+    """The sentence for an error of the SDK; None for what is a mistake of ours."""
+    import e2b
+    import httpx
+
+    # Most of E2B's errors are kinds of another: the particular ones come first.
+    sentences = (
+        (e2b.SandboxNotRunningException, GONE),
+        (e2b.SandboxNotFoundException, GONE),
+        (e2b.SandboxUnreachableException, UNREACHABLE),
+        (e2b.AuthenticationException, KEY),
+        (e2b.RateLimitException, QUOTA),
+        (e2b.ServiceBusyException, BUSY),
+        (e2b.NotEnoughSpaceException, WORDS["disk"]),
+        (e2b.TimeoutException, NO_ANSWER),
+        (httpx.TimeoutException, NO_ANSWER),
+        (httpx.ConnectError, NO_E2B),
+        (httpx.TransportError, UNREACHABLE),
+        (json.JSONDecodeError, "E2B sent an answer that cannot be read. Launch the run again."),
+        (OSError, NO_E2B),
+    )
+    for kind, sentence in sentences:
+        if isinstance(error, kind):
+            return SandboxError(sentence)
+    if isinstance(error, e2b.TemplateException):
+        return SandboxError(
+            "The E2B template is too old for this server. The administrator has to build it again."
+        )
+    if isinstance(error, e2b.SandboxException):
+        return SandboxError(f"E2B refused: {plain(error)}")
+    if str(error) == NO_END:
+        return SandboxError(UNREACHABLE)
+    return None
+
+
+def plain(error: BaseException) -> str:
+    """An error's own words, as the end of a sentence."""
+    text = " ".join(str(error).split()).removeprefix("Code.")
+    return (text[:300] or type(error).__name__).rstrip(".") + "."
