@@ -1,15 +1,19 @@
 """Carrying one run from its sandbox to its final status."""
 
 import asyncio
+import json
 import logging
 import time
+from collections.abc import Coroutine
 from contextlib import suppress
 
 from django.conf import settings
+from django.db.models import DateTimeField
+from django.db.models.functions import Now
 
 from ..fields import Unreadable
 from ..models import STREAM_CODES, Run, Status
-from ..sandboxes.base import Backend, OutputQueue, Piece, Sandbox, SandboxError
+from ..sandboxes.base import Backend, Offset, OutputQueue, Piece, Sandbox, SandboxError
 from ..streaming import database
 from ..streaming.feed import announce
 from ..streaming.lines import Draft, EventLines
@@ -23,10 +27,15 @@ KILL_SECONDS = 3.0
 
 
 class Carrier:
-    """Carries a run we hold to its end; end() ends it early, from the event loop."""
+    """Carries a run we hold to its end; end() ends it early, from the event loop.
+
+    A run that is `running` already was begun by another executor: its sandbox is
+    attached to and its output goes on where the row says it was consumed.
+    """
 
     def __init__(self, run: Run, backend: Backend, recorder: Recorder):
         self.run = run
+        self._took_over = run.status == Status.RUNNING
         self._backend = backend
         self._recorder = recorder
         self._queue = OutputQueue()
@@ -36,8 +45,8 @@ class Carrier:
         self._codes: dict[int, int | None] = {}
         self._raised = ""
         self._side_tasks: set[asyncio.Task] = set()
-        self._last_output = time.monotonic()
-        self._stalled = False
+        self._started_at = self._last_output = time.monotonic()
+        self._stalled = run.stalled
         self._recording: Recording | None = None
 
     def end(self, status: Status, error: str) -> None:
@@ -55,7 +64,7 @@ class Carrier:
     async def carry(self) -> None:
         """To the final status; raises nothing but what cancels the task."""
         try:
-            self._recording = await self._recorder.open(self.run)
+            self._recording = await self._recorder.open(self.run, self._backend.can_attach)
             try:
                 outcome = await self._execute(self._recording)
             finally:
@@ -69,30 +78,75 @@ class Carrier:
 
     async def _execute(self, recording: Recording) -> Outcome:
         try:
-            self._sandbox = await self._backend.create(self.run.to_launch())
-            if self._early:
+            self._sandbox = await self._unless_ended(self._open_sandbox())
+            if self._sandbox is None:
                 return self._early
-            await self._begin(recording, self._sandbox)
+            if self._took_over:
+                await self._go_on(recording)
+            else:
+                await self._begin(recording, self._sandbox)
             return await self._run_program(recording, self._sandbox)
         except (SandboxError, Unreadable) as error:
             # Part of the log, so a replay or an audit shows it where it happened.
             await recording.remark(str(error))
             return Outcome(Status.FAILED, error=str(error))
 
+    async def _open_sandbox(self) -> Sandbox:
+        launch = self.run.to_launch()
+        if not self._took_over:
+            return await self._backend.create(launch, self._say_waiting)
+        offsets = {}
+        for key, offset in self.run.offsets.items():
+            task, _, stream = key.partition(":")
+            offsets[int(task), stream] = Offset(*offset)
+        return await self._backend.attach(launch, self.run.sandbox_id, offsets)
+
+    async def _unless_ended(self, work: Coroutine) -> Sandbox | None:
+        """What `work` gives; None, and `work` is given up, if the run is ended meanwhile."""
+        task, ending = asyncio.ensure_future(work), asyncio.ensure_future(self._ending.wait())
+        try:
+            await asyncio.wait({task, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done() or not self._early:
+                return await task
+            return None
+        finally:
+            task.cancel()
+            ending.cancel()
+            await asyncio.gather(task, ending, return_exceptions=True)
+
     async def _begin(self, recording: Recording, sandbox: Sandbox) -> None:
         before = time.monotonic()
         if not await database.write(Run.objects.begin, self.run, sandbox.id):
             raise LeaseLost
-        recording.start_clock((before + time.monotonic()) / 2)
+        self._started_at = (before + time.monotonic()) / 2
+        recording.start_clock(self._started_at)
         self._last_output = time.monotonic()
         self._aside(self._tell())
+
+    async def _go_on(self, recording: Recording) -> None:
+        self._started_at = time.monotonic() - await database.read(_running_for, self.run.pk)
+        recording.start_clock(self._started_at)
+        self._last_output = time.monotonic()
+        await recording.remark(
+            "Another server goes on with this run. Output that was printed in between "
+            "follows with the time at which it was read."
+        )
+
+    def _say_waiting(self, reason: str) -> None:
+        self._aside(self._set_waiting(reason))
+
+    async def _set_waiting(self, reason: str) -> None:
+        if await database.write(Run.objects.set_waiting, self.run, reason):
+            await self._tell()
 
     async def _run_program(self, recording: Recording, sandbox: Sandbox) -> Outcome:
         work = asyncio.ensure_future(sandbox.run(self._queue, self._on_exit))
         pump = asyncio.ensure_future(self._pump(recording))
         ending = asyncio.ensure_future(self._ending.wait())
         try:
-            timeout = self.run.timeout or None
+            timeout = None
+            if self.run.timeout:
+                timeout = max(0.0, self._started_at + self.run.timeout - time.monotonic())
             done, _ = await asyncio.wait(
                 {work, pump, ending}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
             )
@@ -156,9 +210,12 @@ class Carrier:
         if piece.stream == "stdout":
             if piece.task not in lines:
                 lines[piece.task] = EventLines(piece.task)
-            return lines[piece.task].feed(piece.text, piece.at)
+            drafts = lines[piece.task].feed(piece.text, piece.at)
+            if self.run.kind == "agent":
+                self._raised = next(filter(None, map(_agent_error, drafts)), self._raised)
+            return drafts
         if piece.stream == "error":
-            self._raised = _last_of(piece.text)
+            self._raised = f"The program raised {_last_of(piece.text)}."
         data = piece.data.decode() if piece.data is not None else None
         return [Draft(piece.task, STREAM_CODES[piece.stream], piece.text, data, piece.at)]
 
@@ -248,11 +305,28 @@ class Carrier:
             await asyncio.gather(*self._side_tasks, return_exceptions=True)
 
 
+def _running_for(run_pk: int) -> float:
+    """Seconds since the run's start, both by the database's clock."""
+    row = Run.objects.annotate(now=Now(output_field=DateTimeField())).get(pk=run_pk)
+    return (row.now - row.started_at).total_seconds()
+
+
 def _as_stored(run_pk: int) -> Run:
     return Run.objects.get(pk=run_pk)
 
 
+def _agent_error(draft: Draft) -> str:
+    """What an agent's own event says of its failure; "" of any other output."""
+    if draft.data is None or '"error_msg"' not in draft.data:
+        return ""
+    event = json.loads(draft.data)
+    data = event.get("data")
+    if event["type"] != "error_msg" or not isinstance(data, dict) or data.get("retrying"):
+        return ""
+    return f"The agent failed: {str(data.get('message') or data.get('error'))[:300].rstrip('.')}."
+
+
 def _last_of(text: str) -> str:
     """The last line of a traceback: what was raised."""
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    return f"The program raised {lines[-1].strip()[:300]}" if lines else ""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].strip()[:300].rstrip(".") if lines else "an error"

@@ -12,7 +12,7 @@ from ..streaming import database
 from ..streaming.feed import announce, feeds
 from ..streaming.recorder import Recorder
 from .carrier import Carrier
-from .recovery import end_lost_runs
+from .recovery import take_over_runs
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +49,9 @@ class Executor:
         """Raises SandboxError if no program could run here."""
         await self.backend.start()
         self._recorder.start()
-        await end_lost_runs(self._recorder, self.name)
-        await self.backend.sweep(set())
+        for run in await take_over_runs(self._recorder, self.name, self.backend):
+            self._carry(run)
+        await self.backend.sweep({carrier.run.public_id for carrier in self._carriers.values()})
         self._side_tasks = [
             asyncio.create_task(_forever(what, seconds), name=what.__name__)
             for what, seconds in (
@@ -104,11 +105,14 @@ class Executor:
             )
             if run is None or run.pk in self._carriers:
                 return
-            carrier = self._carriers[run.pk] = Carrier(run, self.backend, self._recorder)
-            announce(run)
-            task = asyncio.create_task(carrier.carry(), name=f"run {run.public_id}")
-            self._carrying.add(task)
-            task.add_done_callback(lambda task, pk=run.pk: self._carried(task, pk))
+            self._carry(run)
+
+    def _carry(self, run: Run) -> None:
+        carrier = self._carriers[run.pk] = Carrier(run, self.backend, self._recorder)
+        announce(run)
+        task = asyncio.create_task(carrier.carry(), name=f"run {run.public_id}")
+        self._carrying.add(task)
+        task.add_done_callback(lambda task: self._carried(task, run.pk))
 
     def _carried(self, task: asyncio.Task, run_pk: int) -> None:
         self._carrying.discard(task)

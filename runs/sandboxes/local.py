@@ -10,8 +10,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from weakref import WeakSet
 
-from .base import Launch, OutputQueue, Process, Sandbox, SandboxError
+from .base import Launch, Offsets, OutputQueue, Process, Sandbox, SandboxError
 from .confine import Confinement
 from .etc import remove_etcs
 from .notebook import Kernels, NotebookSandbox
@@ -142,6 +143,7 @@ class LocalBackend:
     """
 
     name = "local"
+    can_attach = False  # programs die with the server
 
     def __init__(
         self,
@@ -165,6 +167,8 @@ class LocalBackend:
         self._allow_unconfined = allow_unconfined
         self._confine = confine
         self._confinement: Confinement | None = None
+        # Whoever closed a sandbox has let go of it.
+        self._open: WeakSet[Sandbox] = WeakSet()
         self._limits = Limits(memory_bytes, file_bytes, max_processes)
         self._kernels = Kernels(self._make_place, notebook_spare)
 
@@ -216,8 +220,20 @@ class LocalBackend:
             "network": self.network or not self.confined,
         }
 
-    async def create(self, launch: Launch) -> Sandbox:
+    @property
+    def open_count(self) -> int:
+        return len(self._open)
+
+    async def attach(self, launch: Launch, sandbox_id: str, offsets: Offsets) -> Sandbox:
+        raise SandboxError("Programs of this sandbox end with the server; launch it again.")
+
+    async def create(self, launch: Launch, on_wait: Callable[[str], None] | None = None) -> Sandbox:
         check_launch(launch)
+        sandbox = await self._make_sandbox(launch)
+        self._open.add(sandbox)
+        return sandbox
+
+    async def _make_sandbox(self, launch: Launch) -> Sandbox:
         if launch.cell:
             return NotebookSandbox(launch, self._kernels)
         place = self._make_place(launch.run_id)
@@ -240,6 +256,9 @@ class LocalBackend:
         place = Place(workdir, self._confinement, self._limits, self._mark, mark, user_id)
         place.give(workdir.home)
         return place
+
+    async def attach(self, launch: Launch, sandbox_id: str, offsets: Offsets) -> Sandbox:
+        raise SandboxError("The program ended with the server it ran on.")
 
     async def sweep(self, living: set[str]) -> int:
         return await asyncio.to_thread(self._sweep, set(living))

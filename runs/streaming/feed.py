@@ -38,7 +38,8 @@ class State:
     def of(cls, run: Run) -> "State":
         tasks = tuple((task["status"], task["exit_code"]) for task in run.tasks)
         dropped = run.dropped and run.dropped["from_seq"]
-        version = (run.epoch, str(run.status), run.title, run.stalled, tasks, dropped)
+        words = (str(run.status), run.title, run.waiting_for)
+        version = (run.epoch, *words, run.stalled, tasks, dropped)
         return cls(version, run.last_seq, run.is_final, run_json(run))
 
 

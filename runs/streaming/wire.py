@@ -104,6 +104,7 @@ def run_dict(run: Run) -> dict:
         "lines": run.line_count,
         "last_line": run.last_line,
         "stalled": run.stalled,
+        "waiting_for": run.waiting_for or None,
         "dropped": run.dropped,
         "urls": {
             "page": f"/runs/{run.public_id}/",

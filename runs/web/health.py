@@ -28,7 +28,7 @@ def health(request):
         "status": "ok" if reachable else "unavailable",
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "e2b_configured": bool(os.environ.get("E2B_API_KEY")),
-        "claude_configured": bool(os.environ.get("ANTHROPIC_API_KEY")),
+        "claude_configured": bool(settings.ANTHROPIC_API_KEY),
         "database": "ok" if reachable else "unreachable",
         "channel_layer": "redis" if settings.REDIS_URL else "memory",
         "executor": execution.get("executor"),

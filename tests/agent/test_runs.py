@@ -138,6 +138,7 @@ class FailureTests(AgentCase):
         self.assertEqual(run.status, Status.FAILED)
         self.assertEqual(types(events), ["start", "error_msg", "complete"])
         self.assertIn("Check ANTHROPIC_API_KEY", only(events, "error_msg")["message"])
+        self.assertIn("Check ANTHROPIC_API_KEY", run.error)
         self.assertEqual(len(api.asked), 1)
 
     async def test_a_refused_request(self):

@@ -12,9 +12,8 @@ FIELDS = {
 
 class HealthTests(TestCase):
     def test_it_needs_no_login_and_has_what_the_contract_names(self):
-        with mock.patch.dict(os.environ):
+        with mock.patch.dict(os.environ), self.settings(ANTHROPIC_API_KEY="sk-secret"):
             os.environ.pop("E2B_API_KEY", None)
-            os.environ["ANTHROPIC_API_KEY"] = "sk-secret"
             response = Client().get("/health")
         self.assertEqual(response.status_code, 200)
         health = response.json()
