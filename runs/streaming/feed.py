@@ -43,6 +43,33 @@ class State:
         return cls(version, run.last_seq, run.is_final, run_json(run))
 
 
+class News:
+    """What a feed's readers wait for until the next wake()."""
+
+    def __init__(self):
+        self._told = False
+        self._waiting: set[asyncio.Future] = set()
+
+    def tell(self) -> None:
+        self._told = True
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(True)
+        self._waiting.clear()
+
+    def join(self) -> asyncio.Future:
+        """A future of the caller's own: True at the wake-up. Give it to leave()."""
+        waiter = asyncio.get_running_loop().create_future()
+        if self._told:
+            waiter.set_result(True)
+        else:
+            self._waiting.add(waiter)
+        return waiter
+
+    def leave(self, waiter: asyncio.Future) -> None:
+        self._waiting.discard(waiter)
+
+
 class Feed:
     """What this process knows of one watched run."""
 
@@ -55,7 +82,7 @@ class Feed:
         self.quiet = True
         self._window: deque[Batch] = deque()
         self._window_bytes = 0
-        self._news = asyncio.Event()
+        self._news = News()
 
     def deliver(self, batches: list[Batch]) -> None:
         """Batches that were stored, in seq order; what is known already is ignored."""
@@ -83,11 +110,11 @@ class Feed:
 
     def wake(self) -> None:
         self.quiet = False
-        self._news.set()
-        self._news = asyncio.Event()
+        self._news.tell()
+        self._news = News()
 
-    def news(self) -> asyncio.Event:
-        """Set at the next wake(). Take it before looking, wait for it after."""
+    def news(self) -> News:
+        """Told at the next wake(). Take it before looking, wait for it after."""
         return self._news
 
     def after(self, seq: int) -> list[Batch] | None:

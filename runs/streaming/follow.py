@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import dataclass
 
 from ..models import Run
 from . import database
-from .feed import Feed, State, feeds
+from .feed import Feed, News, State, feeds
 from .reading import rows_after
 from .wire import BATCH_BYTES, Batch, batches
 
@@ -61,34 +62,35 @@ async def follow(
     """
     # Join before the first read. What is stored in between is then told twice at
     # worst, and its seq lets us drop the second copy; the other order loses it.
-    async with feeds.join(run_pk) as feed:
-        cursor, known = after, None
-        if feed.state is None:
-            await _look(feed)
-        while True:
-            news, state = feed.news(), feed.state
-            if feed.gone or state is None:
-                yield Gone()
-                return
-            if known is None or (state.version != known and not state.is_final):
-                known = state.version
-                yield Changed(state.run)
-            elif cursor < feed.last_seq:
-                found = feed.after(cursor) or await database.read(_page, run_pk, cursor)
-                if found:
-                    cursor = found[-1].last_seq
-                    yield Output(found)
-                else:
-                    # Told of, but not there: deleted, or a hint ran ahead of its commit.
-                    await _look(feed)
-                    await _happens(news, HINT_AHEAD_SECONDS)
-            elif state.is_final:
-                if state.version != known:
+    with closing(Patience()) as patience:
+        async with feeds.join(run_pk) as feed:
+            cursor, known = after, None
+            if feed.state is None:
+                await _look(feed)
+            while True:
+                news, state = feed.news(), feed.state
+                if feed.gone or state is None:
+                    yield Gone()
+                    return
+                if known is None or (state.version != known and not state.is_final):
+                    known = state.version
                     yield Changed(state.run)
-                yield Ended(state.run)
-                return
-            elif not await _happens(news, idle_seconds):
-                yield Idle()
+                elif cursor < feed.last_seq:
+                    found = feed.after(cursor) or await database.read(_page, run_pk, cursor)
+                    if found:
+                        cursor = found[-1].last_seq
+                        yield Output(found)
+                    else:
+                        # Told of, but not there: deleted, or a hint ran ahead of its commit.
+                        await _look(feed)
+                        await patience.happens(news, HINT_AHEAD_SECONDS)
+                elif state.is_final:
+                    if state.version != known:
+                        yield Changed(state.run)
+                    yield Ended(state.run)
+                    return
+                elif not await patience.happens(news, idle_seconds):
+                    yield Idle()
 
 
 async def follow_runs() -> AsyncIterator[set[int]]:
@@ -122,10 +124,45 @@ def _page(run_pk: int, after: int) -> list[Batch]:
     return list(batches(rows_after(run_pk, after, PAGE_ROWS, max_bytes=PAGE_BYTES)))
 
 
-async def _happens(news: asyncio.Event, seconds: float | None) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await news.wait()
-    except TimeoutError:
-        return False
-    return True
+class Patience:
+    """Waits for news, but only so long; one timer, however often it waits.
+
+    The readers of a live run wait anew with each of its batches, and a timer for
+    each wait costs more than the wait.
+    """
+
+    def __init__(self):
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._until = 0.0
+
+    async def happens(self, news: News, seconds: float | None) -> bool:
+        """True with the news, False after `seconds` without."""
+        if seconds is not None:
+            self._until = self._loop.time() + seconds
+            if self._timer is None or self._timer.when() > self._until:
+                self.close()
+                self._timer = self._loop.call_at(self._until, self._look)
+        else:
+            self._until = float("inf")
+        self._waiter = waiter = news.join()
+        try:
+            return await waiter
+        finally:
+            self._waiter = None
+            news.leave(waiter)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._waiter is None or self._until == float("inf"):
+            return  # the next wait brings a timer of its own
+        if self._loop.time() < self._until:
+            self._timer = self._loop.call_at(self._until, self._look)
+        elif not self._waiter.done():
+            self._waiter.set_result(False)
+
+    def close(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None

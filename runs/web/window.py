@@ -7,9 +7,9 @@ from ..streaming.reading import rows_after, rows_before
 from ..streaming.wire import Row
 from .lines import Line, lines_of
 
-CHUNKS = 2_000
+CHUNKS = 1_000
 TEXT = 256 * 1024
-LINES = 2_000
+LINES = 1_000
 STEP = 50
 
 

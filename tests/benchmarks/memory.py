@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 from .crowd import Crowd
 from .live import a_site
-from .servers import Site
+from .servers import Failed, Site
 from .table import Measure, Row
 
 FLOOD_LINES = 3_000_000
@@ -17,12 +17,21 @@ LONG_LINES = 40_000_000
 RUNS = 100
 WARM_RUNS = 10
 SETTLE_SECONDS = 2
+STALL_SECONDS = 20
 PATIENT = {"STREAMSITE_VIEWER_STALL_SECONDS": "900", "STREAMSITE_OUTPUT_CAP_BYTES": str(1024**3)}
 
 
 def settled(site: Site) -> int:
     time.sleep(SETTLE_SECONDS)
     return site.resident()
+
+
+def wait_for_stalled(site: Site, count: int) -> None:
+    deadline = time.monotonic() + STALL_SECONDS
+    while site.held_up() < count:
+        if time.monotonic() > deadline:
+            raise Failed(f"{site.held_up()} of {count} clients stall")
+        time.sleep(0.1)
 
 
 def most_until_end(site: Site, run: dict) -> int:
@@ -76,11 +85,13 @@ def take_stalled(quick: bool) -> dict[str, float]:
                 paths = [run["urls"]["websocket"]] * stalled
                 stack.enter_context(Crowd(site, paths, stalls=True)).join()
             most.append(most_until_end(site, run))
+            wait_for_stalled(site, stalled)
             runs.append(run)
         before = settled(site)
         path = runs[0]["urls"]["export"]
         with Crowd(site, [path] * STALLED, kind="download", stalls=True) as crowd:
             crowd.join()
+            wait_for_stalled(site, 2 * STALLED)
             download = settled(site) - before
         return {
             "stalled_viewer": (most[2] - most[1]) / STALLED / 1e6,

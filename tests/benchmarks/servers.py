@@ -85,6 +85,13 @@ class Server:
         with open(f"/proc/{self.process.pid}/statm") as statm:
             return int(statm.read().split()[1]) * PAGE_BYTES
 
+    def held_up(self) -> int:
+        """How many connections have something to send that their clients do not take."""
+        with open("/proc/net/tcp") as table:
+            rows = [line.split() for line in table][1:]
+        local = f":{self.port:04X}"
+        return sum(row[1].endswith(local) and row[4].split(":")[0] != "00000000" for row in rows)
+
     def cpu_seconds(self) -> float:
         with open(f"/proc/{self.process.pid}/stat") as stat:
             fields = stat.read().rpartition(")")[2].split()
