@@ -11,7 +11,7 @@ from ..browser import BrowserTestCase
 setUpModule = browser.open_browser
 tearDownModule = browser.close_browser
 
-TICKS = "for i in 1 2 3 4 5 6; do echo tick $i; sleep 0.25; done"
+TICKS = "for i in 1 2 3 4 5 6; do echo tick $i; sleep 0.3; done"
 LOG_ROWS = 5500
 
 HOSTILE = r"""
@@ -62,10 +62,13 @@ class WatchTests(BrowserTestCase):
         self.assertEqual(self.texts(), lines)
 
     def test_what_the_server_drew_goes_on_live(self):
-        run = self.launch("printf 'one '; sleep 1; echo two; echo three")
+        run = self.launch("printf 'one '; read word; echo two; echo three", stdin=True)
         late = self.open()
         expect(self.page.locator(".row .text")).to_have_text(["one "])
         self.visit(run, late)
+        expect(late.locator(".row .text")).to_have_text(["one "])
+        expect(late.locator("[data-connection]")).to_have_text("live")
+        late.get_by_label("Standard input").press("Enter")
 
         for page in (self.page, late):
             expect(page.locator(".row .text")).to_have_text(["one two", "three"])

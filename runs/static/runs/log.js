@@ -30,12 +30,15 @@ export function makeLog(frame, at, source, on, nextFrame = requestAnimationFrame
 
   // --- drawing ---------------------------------------------------------------
 
+  // A replay draws everything that is due, whoever reads where.
+  const keepsEnd = () => following || !paging;
+
   /** Draw what comes next; many calls in one frame are drawn at once. */
   function append(chunks) {
     for (const chunk of chunks) if (chunk.seq > last) pending.push(chunk);
     if (!pending.length) return;
     last = pending.at(-1).seq;
-    if (following) skipWhatWouldGo();
+    if (keepsEnd()) skipWhatWouldGo();
     schedule();
   }
 
@@ -50,11 +53,11 @@ export function makeLog(frame, at, source, on, nextFrame = requestAnimationFrame
     const began = performance.now();
     scheduled = false;
     if (!pending.length) return;
-    if (following) skipWhatWouldGo();
+    if (keepsEnd()) skipWhatWouldGo();
     else leaveWhatDoesNotFit();
-    const added = draw(pending);
+    const added = draw(pending, keepsEnd() ? MAX_ROWS : Infinity);
     pending = [];
-    if (following) trimTop();
+    if (keepsEnd()) trimTop();
     if (following) toBottom();
     else fresh += added;
     showLinks();
@@ -85,11 +88,17 @@ export function makeLog(frame, at, source, on, nextFrame = requestAnimationFrame
   }
 
   /** Draw chunks behind what is there, at most so many of their last rows. */
-  function draw(chunks, most = following ? MAX_ROWS : Infinity) {
+  function draw(chunks, most) {
     const rows = [...new Set(chunks.flatMap((chunk) => addChunk(unfinished, chunk, most)))];
+    const kept = rows.length < most ? rows : rows.slice(-most);
+    if (kept !== rows) {
+      rowsElement.replaceChildren();
+      first = kept[0].seq;
+      firstIsWhole = false;
+    }
     const part = document.createDocumentFragment();
     let added = 0;
-    for (const row of rows.length > most ? rows.slice(-most) : rows) {
+    for (const row of kept) {
       if (row.element?.parentNode) {
         redrawText(row.element, row);
       } else {
@@ -128,8 +137,8 @@ export function makeLog(frame, at, source, on, nextFrame = requestAnimationFrame
     following = fromEnd;
     first = kept[0]?.seq ?? 1;
     last = kept.at(-1)?.seq ?? 0;
+    firstIsWhole = true;
     draw(kept, fromEnd ? MAX_ROWS : Infinity);
-    firstIsWhole = !fromEnd;
     showLinks();
     if (fromEnd) toBottom();
   }

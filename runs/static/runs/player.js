@@ -10,6 +10,8 @@ const CONTEXT = 500;
 const LOAD_AHEAD = 200;
 // Longest time between two moves of the position, in ms.
 const TICK = 100;
+// Times are recorded in whole microseconds.
+const MOMENT = 1e-6;
 
 /**
  * @param {{at: Function, after: Function, before: Function}} source  see recorded.js
@@ -109,7 +111,7 @@ export function makePlayer(source, on, clock) {
 
   function takeDue() {
     let due = 0;
-    while (due < queue.length && queue[due].t <= position) due++;
+    while (due < queue.length && queue[due].t <= position + MOMENT) due++;
     const taken = queue.splice(0, due);
     if (taken.length) next = taken.at(-1).seq;
     return taken;
