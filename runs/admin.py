@@ -195,8 +195,16 @@ class ChunkList(ChangeList):
     def run_pk(self) -> str | None:
         return self.params.get("run__id__exact")
 
+    def get_queryset(self, request, **kwargs):
+        chunks = super().get_queryset(request, **kwargs)
+        if not self.run_pk:
+            return chunks
+        # Only the key has an index.
+        after = int(self.params.get("seq__gt") or int(self.params.get("seq__gte") or 1) - 1)
+        return chunks & Chunk.objects.of(int(self.run_pk), max(after, 0))
+
     def get_ordering(self, request, queryset):
-        return ["seq"] if self.run_pk else ["-id"]
+        return ["id"] if self.run_pk else ["-id"]
 
     def get_results(self, request):
         rows = list(self.queryset[: self.list_per_page + 1])

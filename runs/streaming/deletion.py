@@ -12,7 +12,7 @@ def delete_run(run: Run) -> None:
     seconds while other runs print. Stopped half-way it can simply be asked again.
     """
     while True:
-        some = Chunk.objects.filter(run=run).order_by("seq").values("pk")[:SLICE]
+        some = Chunk.objects.of(run.pk).values("pk")[:SLICE]
         if Chunk.objects.filter(pk__in=some).delete()[0] < SLICE:
             break
     run.delete()

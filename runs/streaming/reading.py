@@ -2,18 +2,15 @@
 
 from django.db import connection
 
+from ..fields import SEQ_BITS, chunk_key
 from ..models import Run
 from .wire import ROW_COLUMNS, Row
 
-_RANGE = (
-    f"SELECT {ROW_COLUMNS} FROM runs_chunk WHERE run_id = %s AND seq > %s AND seq <= %s "
-    "ORDER BY seq LIMIT %s"
-)
+_RANGE = f"SELECT {ROW_COLUMNS} FROM runs_chunk WHERE id > %s AND id <= %s ORDER BY id LIMIT %s"
 _BACKWARD = (
-    f"SELECT {ROW_COLUMNS} FROM runs_chunk WHERE run_id = %s AND seq < %s "
-    "ORDER BY seq DESC LIMIT %s"
+    f"SELECT {ROW_COLUMNS} FROM runs_chunk WHERE id > %s AND id < %s ORDER BY id DESC LIMIT %s"
 )
-FOREVER = 2**62
+FOREVER = 2**SEQ_BITS - 1
 # A chunk may hold 64 KiB and more: a thousand of them are no page to be read at once.
 PAGE_BYTES = 2 * 1024 * 1024
 
@@ -27,14 +24,16 @@ def rows_after(
     the end is where the next call gives nothing.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_RANGE, [run_pk, after, until, limit])
+        keys = [chunk_key(run_pk, min(seq, FOREVER)) for seq in (after, until)]
+        cursor.execute(_RANGE, [*keys, limit])
         return _until_full(cursor, max_bytes)
 
 
 def rows_before(run_pk: int, before: int, limit: int, max_bytes: int = PAGE_BYTES) -> list[Row]:
     """The last rows with seq < before, in seq order: `limit`, or what `max_bytes` hold."""
     with connection.cursor() as cursor:
-        cursor.execute(_BACKWARD, [run_pk, before, limit])
+        keys = [chunk_key(run_pk, min(seq, FOREVER)) for seq in (0, before)]
+        cursor.execute(_BACKWARD, [*keys, limit])
         return _until_full(cursor, max_bytes)[::-1]
 
 

@@ -336,5 +336,5 @@ def _last_line(rows: list[Row]) -> str:
 
 
 def _last_t(run_pk: int) -> int:
-    last = Chunk.objects.filter(run=run_pk).order_by("-seq").values_list("t", flat=True)
+    last = Chunk.objects.of(run_pk).reverse().values_list("t", flat=True)
     return last.first() or 0

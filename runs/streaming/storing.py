@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from django.db import connection, transaction
 
+from ..fields import chunk_key
 from ..models import HELD, STREAM_CODES
 from .lines import utf8_length
 from .wire import Row
@@ -20,10 +21,10 @@ _ADVANCE = (
 )
 _STATE = "SELECT epoch, last_seq FROM runs_run WHERE id = %s"
 _INSERT = (
-    "INSERT INTO runs_chunk (run_id, seq, t, line, stream, task, text, data) "
-    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+    "INSERT INTO runs_chunk (id, run_id, seq, t, line, stream, task, text, data) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
 )
-_DROP = "DELETE FROM runs_chunk WHERE run_id = %s AND seq BETWEEN %s AND %s"
+_DROP = "DELETE FROM runs_chunk WHERE id BETWEEN %s AND %s"
 
 # Which output of the process a stream's chunks are.
 SOURCES = {
@@ -55,6 +56,11 @@ class Work:
     @property
     def last_seq(self) -> int:
         return self.rows[-1][0]
+
+    def with_keys(self) -> list[tuple]:
+        """Parameters of _INSERT."""
+        run_pk, base = self.run_pk, chunk_key(self.run_pk, 0)
+        return [(base + row[0], run_pk, *row) for row in self.rows]
 
     def advance(self) -> list:
         """Parameters of _ADVANCE."""
@@ -88,10 +94,10 @@ def store(works: list[Work]) -> set[int]:
             elif not _stored_already(cursor, work):
                 lost.add(work.run_pk)
         if todo:
-            cursor.executemany(_INSERT, [(work.run_pk, *row) for work in todo for row in work.rows])
+            cursor.executemany(_INSERT, [row for work in todo for row in work.with_keys()])
         for work in todo:
             if work.drop:
-                cursor.execute(_DROP, [work.run_pk, *work.drop])
+                cursor.execute(_DROP, [chunk_key(work.run_pk, seq) for seq in work.drop])
     return lost
 
 

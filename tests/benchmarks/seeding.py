@@ -17,6 +17,7 @@ django.setup()
 from django.contrib.auth import get_user_model  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
 
+from runs.fields import chunk_key  # noqa: E402
 from runs.kinds import Spec  # noqa: E402
 from runs.models import STREAM_CODES, Run, Status  # noqa: E402
 
@@ -24,8 +25,8 @@ OTHER_CHUNKS = 500_000
 STEP_MICROSECONDS = 1_000
 STARTED = datetime(2025, 1, 31, 12, 0, 0, tzinfo=UTC)
 INSERT = (
-    "INSERT INTO runs_chunk (run_id, seq, t, line, stream, task, text, data) "
-    "VALUES (%s, %s, %s, %s, %s, 0, %s, NULL)"
+    "INSERT INTO runs_chunk (id, run_id, seq, t, line, stream, task, text, data) "
+    "VALUES (%s, %s, %s, %s, %s, %s, 0, %s, NULL)"
 )
 
 
@@ -47,7 +48,7 @@ def rows(run: Run, count: int) -> Iterator[tuple]:
     stdout = STREAM_CODES["stdout"]
     for seq in range(1, count + 1):
         text = f"This is line {seq:07} of a log that is long.\n"
-        yield run.pk, seq, STEP_MICROSECONDS * seq, seq - 1, stdout, text
+        yield chunk_key(run.pk, seq), run.pk, seq, STEP_MICROSECONDS * seq, seq - 1, stdout, text
 
 
 def make_others(count: int) -> None:

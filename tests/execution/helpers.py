@@ -54,7 +54,7 @@ class CarryingTestCase(TransactionTestCase):
 
     @sync_to_async
     def chunks(self, run) -> list[Chunk]:
-        return list(Chunk.objects.filter(run=run).order_by("seq"))
+        return list(Chunk.objects.of(run.pk))
 
     async def text(self, run, stream="o", task=None) -> str:
         return "".join(

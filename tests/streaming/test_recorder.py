@@ -39,7 +39,7 @@ class RecorderTests(TransactionTestCase):
             await writer.close()
 
     def stored(self, run=None):
-        return list(Chunk.objects.filter(run=run or self.run_row).order_by("seq"))
+        return list(Chunk.objects.of((run or self.run_row).pk))
 
     async def test_chunks_are_numbered_from_one_and_know_their_line_and_time(self):
         async with self.recording() as recording:

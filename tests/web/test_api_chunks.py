@@ -5,6 +5,7 @@ import orjson
 from django.db import connection
 from django.test import Client
 
+from runs.fields import chunk_key
 from runs.models import Chunk, Run, Status
 from runs.web import api_chunks
 from tests.factories import make_chunks, make_run
@@ -221,9 +222,9 @@ class SpeedTests(ChunkCase):
         with connection.cursor() as cursor:
             cursor.execute(
                 "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) "
-                "INSERT INTO runs_chunk (run_id, seq, t, line, stream, task, text, data) "
-                "SELECT %s, i, i * 10, i, 'o', 0, 'a line of output ' || i, NULL FROM n",
-                [run.pk],
+                "INSERT INTO runs_chunk (id, run_id, seq, t, line, stream, task, text, data) "
+                "SELECT %s + i, %s, i, i * 10, i, 'o', 0, 'a line of output ' || i, NULL FROM n",
+                [chunk_key(run.pk, 0), run.pk],
             )
         Run.objects.update(last_seq=200_000)
         for query in ({"after": 0}, {"after": 150_000}, {"before": 200_000}, {"at": 1.5}):
