@@ -1,5 +1,6 @@
 """All settings, read from the environment. Safe by default; README has the table."""
 
+import hashlib
 import os
 import secrets
 from pathlib import Path
@@ -216,6 +217,16 @@ LOCAL_PROCESSES = env_number("STREAMSITE_LOCAL_PROCESSES", 512)
 ANTHROPIC_API_KEY = os.environ.get("ANTHROPIC_API_KEY", "").strip()
 ANTHROPIC_BASE_URL = os.environ.get("ANTHROPIC_BASE_URL", "").strip()
 E2B_AGENT_TEMPLATE = os.environ.get("STREAMSITE_E2B_AGENT_TEMPLATE", "").strip()
+
+# Key and addresses of E2B are read by its SDK: E2B_API_KEY, E2B_DOMAIN and so on.
+E2B_TEMPLATE = os.environ.get("STREAMSITE_E2B_TEMPLATE", "").strip()
+# How long a sandbox outlives an executor that died; a living run's is extended.
+E2B_SANDBOX_SECONDS = env_number("STREAMSITE_E2B_SANDBOX_SECONDS", 300, low=30)
+E2B_INTERNET = env_flag("STREAMSITE_E2B_INTERNET", True)
+# Tells our sandboxes from others of the same key: the same for all our processes.
+E2B_DEPLOYMENT = os.environ.get("STREAMSITE_E2B_DEPLOYMENT", "").strip() or (
+    "streamsite-" + hashlib.sha256(SECRET_KEY.encode()).hexdigest()[:12]
+)
 
 MAX_RUNS = env_number("STREAMSITE_MAX_RUNS", 100, low=1)
 PROGRAM_BYTES = env_number("STREAMSITE_PROGRAM_BYTES", 256 * 1024, low=1)

@@ -2,16 +2,19 @@
 
 from django.conf import settings
 
-from ..sandboxes.base import Backend, SandboxError
+from ..sandboxes.base import Backend
+from ..sandboxes.e2b import E2BBackend
 from ..sandboxes.local import LocalBackend
 
 
 def make_backend() -> Backend:
-    """Raises SandboxError when the backend cannot be had."""
     if settings.SANDBOX == "e2b":
-        raise SandboxError(
-            "Running in E2B is not part of this version. "
-            "Unset E2B_API_KEY, or set STREAMSITE_SANDBOX=local."
+        return E2BBackend(
+            deployment=settings.E2B_DEPLOYMENT,
+            template=settings.E2B_TEMPLATE or None,
+            agent_template=settings.E2B_AGENT_TEMPLATE or None,
+            sandbox_seconds=settings.E2B_SANDBOX_SECONDS,
+            internet=settings.E2B_INTERNET,
         )
     return LocalBackend(
         data_dir=settings.DATA_DIR,

@@ -177,15 +177,13 @@ class Backend(Protocol):
     name: str
     confined: bool  # False: programs run with the server's own rights
     can_attach: bool  # whether programs outlive the executor and attach() finds them
+    open_count: int  # sandboxes of this executor that were created and not yet closed
 
     async def start(self) -> None:
         """Get ready (trial run, warm kernel). Raises SandboxError if it cannot work."""
 
     def describe(self) -> dict:
-        """{"name", "confined", "sentence"} and what else pages, log and health may say.
-
-        "open": how many sandboxes this executor holds, where they cost something.
-        """
+        """{"name", "confined", "sentence"} and what else pages, log and health may say."""
 
     async def create(self, launch: Launch, on_wait: Callable[[str], None] | None = None) -> Sandbox:
         """A sandbox for one run; nothing runs in it yet. Raises SandboxError.

@@ -10,6 +10,7 @@ GONE = (
 )
 UNREACHABLE = "The sandbox could not be reached any more. Launch the run again."
 KEY = "E2B refused the API key. The administrator has to check E2B_API_KEY."
+NO_ACCESS = "E2B refused access to the sandbox. Launch the run again."
 QUOTA = "E2B's limit on sandboxes or requests is reached. Launch the run again later."
 BUSY = "E2B is overloaded. Launch the run again later."
 NO_E2B = "E2B cannot be reached. Launch the run again later."
@@ -42,6 +43,7 @@ def said(word: str) -> SandboxError:
 
 def will_pass(error: BaseException) -> bool:
     """Whether the same call may succeed a little later."""
+    # Imported at first use, here as everywhere: the SDK takes 60 MB.
     import e2b
     import httpx
 
@@ -51,29 +53,35 @@ def will_pass(error: BaseException) -> bool:
         return True
     if isinstance(error, httpx.TransportError | json.JSONDecodeError | OSError):
         return True
-    if isinstance(error, e2b.SandboxException):
-        return is_server_error(error)
-    return str(error) == NO_END
+    return str(error) == NO_END or is_server_error(error)
 
 
-def is_server_error(error) -> bool:
-    if type(error) is not type(error).__mro__[0] or error.status_code:
-        return (error.status_code or 0) >= 500
-    text = str(error)
-    return text.startswith(("Code.INTERNAL", "Code.UNKNOWN", "Code.ABORTED")) or text[:1] == "5"
+def is_server_error(error: BaseException) -> bool:
+    import e2b
+
+    if type(error) is not e2b.SandboxException:
+        return False
+    if error.status_code:
+        return error.status_code >= 500
+    return str(error).startswith(("Code.INTERNAL", "Code.UNKNOWN", "Code.ABORTED", "5"))
 
 
-def explained(error: BaseException) -> SandboxError | None:
+def explained(error: BaseException, *, creating: bool = False) -> SandboxError | None:
     """The sentence for an error of the SDK; None for what is a mistake of ours."""
     import e2b
     import httpx
 
+    # The code interpreter says so in words only.
+    if type(error) is e2b.TimeoutException and (
+        "was not found" in str(error) or "was killed" in str(error)
+    ):
+        return SandboxError(GONE)
     # Most of E2B's errors are kinds of another: the particular ones come first.
     sentences = (
         (e2b.SandboxNotRunningException, GONE),
         (e2b.SandboxNotFoundException, GONE),
         (e2b.SandboxUnreachableException, UNREACHABLE),
-        (e2b.AuthenticationException, KEY),
+        (e2b.AuthenticationException, KEY if creating else NO_ACCESS),
         (e2b.RateLimitException, QUOTA),
         (e2b.ServiceBusyException, BUSY),
         (e2b.NotEnoughSpaceException, WORDS["disk"]),
@@ -87,10 +95,17 @@ def explained(error: BaseException) -> SandboxError | None:
     for kind, sentence in sentences:
         if isinstance(error, kind):
             return SandboxError(sentence)
+    if creating and getattr(error, "status_code", None) == 404:
+        return SandboxError(
+            f"E2B has no such template ({plain(error)[:-1]}). "
+            "The administrator has to check the template's name."
+        )
     if isinstance(error, e2b.TemplateException):
         return SandboxError(
             "The E2B template is too old for this server. The administrator has to build it again."
         )
+    if isinstance(error, e2b.InvalidArgumentException) and "does not exist" in str(error):
+        return SandboxError(f"The working directory cannot be used: {plain(error)}")
     if isinstance(error, e2b.SandboxException):
         return SandboxError(f"E2B refused: {plain(error)}")
     if str(error) == NO_END:

@@ -14,6 +14,8 @@ exit code. In place of the id one that cannot go on says why; later it ends itse
 signal, and another one will say why.
 """
 
+# ruff: noqa: B905, SIM105 - it runs on whatever Python a sandbox has
+
 import _signal as signal  # the module around it costs 10 ms
 import errno
 import fcntl
@@ -67,6 +69,8 @@ class Stream:
             self.full = False
         except BlockingIOError:
             self.full = True
+        except BrokenPipeError:  # nobody will ever listen
+            self.sent, self.full = self.written, False
 
     def seek(self, lines):
         """Begin where line `lines` begins."""
@@ -77,14 +81,12 @@ class Stream:
                 raise Stuck("offset")
             found = block.count(b"\n")
             if found < lines:
-                lines -= found
-                at += len(block)
+                at, lines = at + len(block), lines - found
                 continue
             end = 0
             for _ in range(lines):
                 end = block.index(b"\n", end) + 1
-            at += end
-            lines = 0
+            at, lines = at + end, 0
         self.sent = at
 
 
@@ -143,14 +145,13 @@ def spawn(argv, env, streams):
                 signal.signal(number, signal.SIG_DFL)
             os.execvpe(argv[0], argv, env)
         except OSError as error:
-            os.write(2, ("%s: %s\n" % (argv[0], error.strerror)).encode())
+            os.write(2, f"{argv[0]}: {error.strerror}\n".encode())
         finally:
             os._exit(127)
     for stream, (read, write) in zip(streams, pipes):
         os.close(write)
         stream.pipe = read
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
+    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     return child
 
 
@@ -169,7 +170,7 @@ def supervise(directory, child, streams):
                 code = exit_code(status)
                 deadline = time.monotonic() + REST_SECONDS
                 kill_group(child)
-        if deadline and (time.monotonic() > deadline or not any_pipe(streams)):
+        if deadline and (time.monotonic() > deadline or all(s.pipe is None for s in streams)):
             for stream in streams:
                 stream.pipe = None
             finish(directory, str(code))
@@ -191,7 +192,7 @@ def step(directory, streams, wake, deadline):
             poll.register(stream.target, select.POLLOUT)
         if stream.pipe is None:
             continue
-        if stream.written - handed_on(directory, stream) < BACKLOG:
+        if deadline or stream.written - handed_on(directory, stream) < BACKLOG:
             poll.register(stream.pipe, select.POLLIN)
         else:
             wait = 0.1
@@ -218,7 +219,7 @@ def handed_on(directory, stream):
     if not later:
         return stream.sent
     # Read while it is made it may be empty.
-    places = text_of(directory, "reader-%d" % later[-1]).split() or ["0", "0"]
+    places = text_of(directory, f"reader-{later[-1]}").split() or ["0", "0"]
     return max(stream.sent, int(places[stream.target - 1]))
 
 
@@ -228,12 +229,7 @@ def text_of(directory, name):
 
 
 def readers(directory):
-    names = [name for name in os.listdir(directory) if name.startswith("reader-")]
-    return sorted(int(name[7:]) for name in names)
-
-
-def any_pipe(streams):
-    return any(stream.pipe is not None for stream in streams)
+    return sorted(int(n[7:]) for n in os.listdir(directory) if n.startswith("reader-"))
 
 
 def exit_code(status):
@@ -294,7 +290,7 @@ def check(directory):
 
 def follow(directory, streams):
     """Hand on what comes until the program has ended; its exit code."""
-    place = "reader-%d" % (len(readers(directory)) + 1)
+    place = f"reader-{len(readers(directory)) + 1}"
     place = os.open(os.path.join(directory, place), os.O_WRONLY | os.O_CREAT, 0o600)
     idle = 0
     while True:

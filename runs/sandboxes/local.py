@@ -257,9 +257,6 @@ class LocalBackend:
         place.give(workdir.home)
         return place
 
-    async def attach(self, launch: Launch, sandbox_id: str, offsets: Offsets) -> Sandbox:
-        raise SandboxError("The program ended with the server it ran on.")
-
     async def sweep(self, living: set[str]) -> int:
         return await asyncio.to_thread(self._sweep, set(living))
 

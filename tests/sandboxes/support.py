@@ -91,7 +91,34 @@ def state_of(pid):
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-class LocalCase(SimpleTestCase):
+class SandboxCase(SimpleTestCase):
+    """Programs through a backend, whichever it is."""
+
+    def command(self, backend, program, language="bash", limit=None, **fields):
+        return self.launch(backend, [(language, program)], limit, **fields)
+
+    def launch(self, backend, programs, limit=None, **fields):
+        processes = tuple(Process(task, *program) for task, program in enumerate(programs))
+        fields = {"run_id": uuid.uuid4().hex, "owner": "alice", **fields}
+        return Running(backend, Launch(processes=processes, **fields), limit)
+
+    def cell(self, backend, program, limit=None, **fields):
+        fields = {"run_id": uuid.uuid4().hex, "owner": "alice", **fields}
+        return Running(backend, Launch(cell=Cell("python", program), **fields), limit)
+
+    async def cell_outcome(self, backend, code, **fields):
+        """Run a cell to its end: (exit codes, pieces)."""
+        async with self.cell(backend, code, **fields) as run:
+            return await run.codes(30), run.pieces
+
+    async def outcome(self, backend, program, language="bash", **fields):
+        """Run a program to its end: (exit code, stdout, stderr)."""
+        async with self.command(backend, program, language, **fields) as run:
+            [code] = await run.codes()
+            return code, run.text(), run.text("stderr")
+
+
+class LocalCase(SandboxCase):
     """`confine`: True is skipped where confinement does not work, None takes what there is."""
 
     confine = None
@@ -123,26 +150,3 @@ class LocalCase(SimpleTestCase):
             yield backend
         finally:
             await backend.close()
-
-    def command(self, backend, program, language="bash", limit=None, **fields):
-        return self.launch(backend, [(language, program)], limit, **fields)
-
-    def launch(self, backend, programs, limit=None, **fields):
-        processes = tuple(Process(task, *program) for task, program in enumerate(programs))
-        fields = {"run_id": uuid.uuid4().hex, "owner": "alice", **fields}
-        return Running(backend, Launch(processes=processes, **fields), limit)
-
-    def cell(self, backend, program, limit=None, **fields):
-        fields = {"run_id": uuid.uuid4().hex, "owner": "alice", **fields}
-        return Running(backend, Launch(cell=Cell("python", program), **fields), limit)
-
-    async def cell_outcome(self, backend, code, **fields):
-        """Run a cell to its end: (exit codes, pieces)."""
-        async with self.cell(backend, code, **fields) as run:
-            return await run.codes(30), run.pieces
-
-    async def outcome(self, backend, program, language="bash", **fields):
-        """Run a program to its end: (exit code, stdout, stderr)."""
-        async with self.command(backend, program, language, **fields) as run:
-            [code] = await run.codes()
-            return code, run.text(), run.text("stderr")

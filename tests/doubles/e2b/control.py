@@ -45,7 +45,7 @@ class ControlPlane:
         key = exchange.headers.get("idempotency-key")
         sandbox = self._double.by_key.get(key) if key else None
         if sandbox is None:
-            sandbox = FakeSandbox(exchange.json())
+            sandbox = FakeSandbox(exchange.json(), self._double.settings["profile"])
             self._double.sandboxes[sandbox.id] = sandbox
             if key:
                 self._double.by_key[key] = sandbox

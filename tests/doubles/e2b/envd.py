@@ -136,6 +136,8 @@ class Envd:
                     event = await subscriber.events.get()
             except TimeoutError:
                 event = {"keepalive": {}}
+            if "end" in event and process.timed_out:
+                raise Refused("deadline_exceeded", "context deadline exceeded")
             await frames.event(event)
             if "end" in event:
                 await frames.end()

@@ -82,6 +82,9 @@ class Kernels:
         lines = context.execute(wanted["code"], wanted["env_vars"] or {})
         try:
             while True:
+                if left == 0:
+                    self._sandbox.end() if fault.then == "die" else exchange.cut()
+                    raise Gone
                 line = asyncio.ensure_future(anext(lines, None))
                 await asyncio.wait({line, gone}, return_when=asyncio.FIRST_COMPLETED)
                 if not line.done():
@@ -90,9 +93,6 @@ class Kernels:
                     raise Gone
                 if line.result() is None:
                     break
-                if left == 0:
-                    self._sandbox.end() if fault.then == "die" else exchange.cut()
-                    raise Gone
                 left = None if left is None else left - 1
                 await exchange.send(json.dumps(line.result()).encode() + b"\n")
             await exchange.end()
@@ -149,7 +149,7 @@ class Context:
                 silent=True, store_history=False, output_hook=lambda message: None,
             )  # fmt: skip
         asked = self._client.execute(code, allow_stdin=False)
-        limit = RateLimit(self._settings["iopub_limit"])
+        limit, raised = RateLimit(self._settings["iopub_limit"]), False
         while True:
             try:
                 message = await self._client.get_iopub_msg(timeout=0.2)
@@ -161,10 +161,18 @@ class Context:
             if message["parent_header"].get("msg_id") != asked:
                 continue
             kind, content = message["msg_type"], message["content"]
+            raised = raised or kind == "error"
             if kind == "status" and content["execution_state"] == "idle":
-                return
+                break
             for line in limit.passed(line_of(kind, content)):
                 yield line
+
+        # The reply alone tells of some errors, SystemExit for one.
+        reply = {"parent_header": {}}
+        while reply["parent_header"].get("msg_id") != asked:
+            reply = await self._client.get_shell_msg()
+        if reply["content"]["status"] == "error" and not raised:
+            yield line_of("error", reply["content"])
 
     async def _run_shell(self, code: str, env: dict):
         if self.language not in SHELLS:

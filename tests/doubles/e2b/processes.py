@@ -40,6 +40,7 @@ class FakeProcess:
         self.pid = 0
         self.subscribers: list[Subscriber] = []
         self.end: dict | None = None
+        self.timed_out = False
         self._chunk_bytes = chunk_bytes
         self._process: asyncio.subprocess.Process | None = None
         self._stdin = False
@@ -62,7 +63,7 @@ class FakeProcess:
         return subscriber
 
     async def _carry(self, timeout: float | None) -> None:
-        killer = asyncio.get_running_loop().call_later(timeout, self.kill) if timeout else None
+        killer = asyncio.get_running_loop().call_later(timeout, self._time_out) if timeout else None
         await asyncio.gather(
             self._read("stdout", self._process.stdout), self._read("stderr", self._process.stderr)
         )
@@ -78,6 +79,10 @@ class FakeProcess:
             event = {"data": {name: base64.b64encode(read).decode()}}
             for subscriber in list(self.subscribers):
                 await subscriber.put(event)
+
+    def _time_out(self) -> None:
+        self.timed_out = True
+        self.kill()
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -20,7 +20,7 @@ USERS = ("user", "root")
 class FakeSandbox:
     """`ended` is done when it was killed or has reached the end of its life."""
 
-    def __init__(self, options: dict):
+    def __init__(self, options: dict, profile: str):
         self.id = "i" + secrets.token_hex(10)
         self.token = secrets.token_hex(16)
         self.options = options
@@ -32,7 +32,8 @@ class FakeSandbox:
         self.home = self.top / "user"
         self.home.mkdir()
         # Login shells get this Python first.
-        (self.home / ".profile").write_text(f"PATH={Path(sys.executable).parent}:$PATH\n")
+        path = f"PATH={Path(sys.executable).parent}:$PATH\n"
+        (self.home / ".profile").write_text(path + profile)
         self.processes: dict[int, FakeProcess] = {}
         self.streams: set[Exchange] = set()
         self.kernels = None

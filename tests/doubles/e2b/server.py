@@ -19,6 +19,7 @@ SETTINGS = {
     "chunk_bytes": 32 * 1024,  # what is read from a pipe at once
     "keepalive_seconds": 0.0,  # 0: as the client asks
     "iopub_limit": 1000.0,  # messages a second
+    "profile": "",  # what login shells of new sandboxes run
     "page": 100,  # sandboxes in one answer of list
 }
 
@@ -83,11 +84,11 @@ class Double:
                 "code": 502,
             }
             await exchange.answer(502, gone)
-        elif call not in OPEN_CALLS and exchange.headers.get("x-access-token") != sandbox.token:
-            await refuse(exchange, 401, "unauthorized access, please provide a valid token")
         elif port == JUPYTER_PORT:
             sandbox.kernels = sandbox.kernels or Kernels(sandbox, self.settings)
             await sandbox.kernels.handle(call, exchange, fault)
+        elif call not in OPEN_CALLS and exchange.headers.get("x-access-token") != sandbox.token:
+            await refuse(exchange, 401, "unauthorized access, please provide a valid token")
         elif call == "health":
             await exchange.answer(204)
         elif call == "files":
