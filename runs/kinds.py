@@ -16,6 +16,10 @@ ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 ENV_COUNT = 100
 ENV_BYTES = 64 * 1024
 TITLE_LENGTH = 120
+NOTEBOOK_LANGUAGES = {
+    "local": ("python",),
+    "e2b": ("python", "javascript", "typescript", "r", "java", "bash"),
+}
 
 # By what an agent reaches the model. One of these from the user replaces all of ours:
 # the server's key must not go to an address that a user gave.
@@ -157,7 +161,7 @@ def launch_of(
     elif mode == "notebook":
         cell = Cell(language or "python", program)
     elif kind == "agent":
-        processes = (Process(0, "python", agent_program()),)
+        processes = (Process(0, "agent", agent_program()),)
         env = agent_env(program, env)
     else:
         processes = (Process(0, "python" if kind == "python" else "bash", program),)
@@ -209,9 +213,10 @@ def _mode(value, kind: str | None) -> str:
 def _language(value, kind: str | None, mode: str | None) -> str:
     if value in (None, ""):
         return "python" if kind == "python" else ""
-    if value == "python" and kind in ("python", None):
+    languages = NOTEBOOK_LANGUAGES[settings.SANDBOX] if mode == "notebook" else ("python",)
+    if kind in ("python", None) and value in languages:
         return value
-    raise ValueError("This server runs python only. Leave the language out.")
+    raise ValueError(f"Here it can only be {', '.join(languages)}. Leave the language out.")
 
 
 def _text(value, what: str, limit: int) -> str:

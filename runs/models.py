@@ -127,6 +127,10 @@ class RunQuerySet(models.QuerySet):
         )
         return self.get(pk=pk) if taken else None
 
+    def held_ids(self) -> set[str]:
+        """The public ids of all runs that some executor holds."""
+        return set(self.filter(status__in=HELD).values_list("public_id", flat=True))
+
     def cancels_asked_of(self, executor: str) -> list[int]:
         """The pks of runs that an executor holds and somebody wants ended."""
         held = self.filter(executor=executor, status__in=HELD)

@@ -254,5 +254,9 @@ LOGGING = {
         "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
     },
     "root": {"handlers": ["stderr"], "level": os.environ.get("STREAMSITE_LOG_LEVEL", "INFO")},
-    "loggers": {"daphne": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
+    "loggers": {
+        "daphne": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},
+        "httpx": {"level": "WARNING"},  # tells of every call to E2B
+    },
 }

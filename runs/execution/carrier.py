@@ -67,6 +67,9 @@ class Carrier:
             self._recording = await self._recorder.open(self.run, self._backend.can_attach)
             try:
                 outcome = await self._execute(self._recording)
+            except LeaseLost:
+                await self._leave_sandbox()
+                raise
             finally:
                 await self._close_sandbox()
             await self._finish(self._recording, outcome)
@@ -289,6 +292,11 @@ class Carrier:
             await self._tell()
 
     # --- housekeeping ----------------------------------------------------------
+
+    async def _leave_sandbox(self) -> None:
+        if self._sandbox:
+            sandbox, self._sandbox = self._sandbox, None
+            await asyncio.shield(sandbox.leave())
 
     async def _close_sandbox(self) -> None:
         if self._sandbox:

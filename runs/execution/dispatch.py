@@ -114,8 +114,8 @@ async def stop() -> None:
 def describe() -> dict:
     """{"executor": "embedded" | "elsewhere" | "none", "running", "queued", "sandbox": {…}}.
 
-    `sandbox` is {"name", "confined", "sentence", …}; of an executor elsewhere only
-    the name is known.
+    `sandbox` is {"name", "confined", "sentence", "open", …}, where `open` counts the
+    sandboxes there are now; of an executor elsewhere only the name is known.
     """
     counts = Run.objects.active().values_list("status", flat=True)
     statuses = list(counts)
@@ -128,7 +128,10 @@ def describe() -> dict:
 
 
 def describe_sandbox() -> dict:
-    return _executor.backend.describe() if _executor else {"name": settings.SANDBOX}
+    if not _executor:
+        return {"name": settings.SANDBOX}
+    backend = _executor.backend
+    return {**backend.describe(), "open": backend.open_count}
 
 
 def _where() -> str:

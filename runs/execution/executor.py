@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 # How long it takes at most until runs and cancels of other processes are noticed.
 LOOK_SECONDS = 1.0
 STOP_SECONDS = 8.0
+SWEEP_SECONDS = 60.0
 
 
 class Executor:
@@ -51,7 +52,9 @@ class Executor:
         self._recorder.start()
         for run in await take_over_runs(self._recorder, self.name, self.backend):
             self._carry(run)
-        await self.backend.sweep({carrier.run.public_id for carrier in self._carriers.values()})
+        if not self.backend.can_attach:
+            # Nothing of ours is older than this moment.
+            await self.backend.sweep(set())
         self._side_tasks = [
             asyncio.create_task(_forever(what, seconds), name=what.__name__)
             for what, seconds in (
@@ -59,6 +62,7 @@ class Executor:
                 (self._notice_cancels, LOOK_SECONDS),
                 (self._renew, settings.LEASE_SECONDS / 3),
                 (self._check_stalls, max(settings.STALL_SECONDS / 3, 0.05)),
+                (self._sweep, SWEEP_SECONDS),
             )
         ]
         self._side_tasks.append(asyncio.create_task(self._claim_when_woken(), name="claim"))
@@ -132,6 +136,13 @@ class Executor:
     async def _renew(self) -> None:
         if self._carriers:
             await database.write(Run.objects.renew, self.name, settings.LEASE_SECONDS)
+
+    async def _sweep(self) -> None:
+        """Kill sandboxes that outlived their run, wherever it was carried."""
+        if self.backend.can_attach:
+            living = await database.read(Run.objects.held_ids)
+            if killed := await self.backend.sweep(living):
+                log.warning("%d sandboxes had outlived their runs.", killed)
 
     async def _check_stalls(self) -> None:
         for carrier in list(self._carriers.values()):

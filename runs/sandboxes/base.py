@@ -20,7 +20,10 @@ class SandboxError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process of a run: `program` is text in `language` ("bash" or "python")."""
+    """One process of a run: `program` is text in `language`.
+
+    That is "bash", "python", or "agent": Python that needs the Claude Agent SDK.
+    """
 
     task: int
     language: str
@@ -166,6 +169,9 @@ class Sandbox(Protocol):
 
     async def kill(self) -> None:
         """End every process, whatever it does, within a second; run() then returns."""
+
+    async def leave(self) -> None:
+        """Let go of it for another executor, which goes on with it where that is possible."""
 
     async def close(self) -> None:
         """Kill what still runs and give everything back. May be called twice."""

@@ -41,6 +41,12 @@ class Life:
                 )
                 wait = min(5.0, self._seconds / 12)
 
+    def leave(self) -> None:
+        """Neither prolong nor end it any more: it is another executor's."""
+        if self._ending is None and not self._keeper.cancelled():
+            self._keeper.cancel()
+            self._graves.open_count -= 1
+
     async def end(self) -> None:
         """Kill it; what does not work at once is repeated in the background."""
         if self._ending is None:

@@ -126,6 +126,9 @@ class E2BNotebook:
             await asyncio.wait({self._work})
         await self._life.end()
 
+    # A cell ends with the client that sent it.
+    leave = close
+
 
 class CellOutput:
     """What a cell says, as output pieces; waits while the queue is full."""

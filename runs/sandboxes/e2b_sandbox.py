@@ -106,11 +106,18 @@ class E2BSandbox:
         for task in self._work:
             task.cancel()
 
+    async def leave(self) -> None:
+        await self._stop_reading()
+        self._life.leave()
+
     async def close(self) -> None:
+        await self._stop_reading()
+        await self._life.end()
+
+    async def _stop_reading(self) -> None:
         self._killed = True
         for task in self._work:
             task.cancel()
         if self._work:
             with suppress(asyncio.CancelledError):
                 await asyncio.wait(self._work)
-        await self._life.end()

@@ -24,7 +24,7 @@ from .workdirs import WorkDir, default_scratch, home_mark, left_behind, make_scr
 
 logger = logging.getLogger(__name__)
 
-LANGUAGES = ("bash", "python")
+LANGUAGES = ("bash", "python", "agent")
 # How long the pipes are read after the end of a program that somebody still holds open.
 REST_SECONDS = 1.0
 
@@ -97,7 +97,7 @@ class LocalSandbox:
 
     def _argv(self, process: Process) -> list[str]:
         several = len(self._launch.processes) > 1
-        if process.language == "python":
+        if process.language != "bash":
             name = f"main_{process.task}.py" if several else "main.py"
             return [sys.executable, "-u", self._place.put_file(name, process.program)]
         if len(process.program.encode(errors="replace")) < ARGUMENT_BYTES:
@@ -131,6 +131,9 @@ class LocalSandbox:
         self._killed = True
         self._stop()
         await self._place.close()
+
+    # Nobody else could go on with its programs.
+    leave = close
 
 
 class LocalBackend:

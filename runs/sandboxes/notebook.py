@@ -171,3 +171,6 @@ class NotebookSandbox:
             await asyncio.wait({self._running})
         if self._kernel:
             await self._kernel.close()
+
+    # A cell ends with the server that sent it.
+    leave = close

@@ -94,6 +94,7 @@ class Run(Schema):
     lines: int
     last_line: str
     stalled: bool
+    waiting_for: str | None
     dropped: Dropped | None
     urls: Urls
 

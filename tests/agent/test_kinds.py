@@ -19,7 +19,7 @@ def launch(prompt="Do it.", env=None):
 class LaunchTests(SimpleTestCase):
     def test_the_prompt_is_a_value_and_never_source(self):
         (process,) = launch("'''; import os").processes
-        self.assertEqual((process.task, process.language), (0, "python"))
+        self.assertEqual((process.task, process.language), (0, "agent"))
         self.assertEqual(process.program, launch("else").processes[0].program)
         compile(process.program, "main.py", "exec")
         self.assertEqual(launch("'''; import os").env["STREAMSITE_PROMPT_1"], "'''; import os")
