@@ -24,6 +24,9 @@ NOTEBOOK_LANGUAGES = {
 # By what an agent reaches the model. One of these from the user replaces all of ours:
 # the server's key must not go to an address that a user gave.
 AGENT_ACCESS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
+# What makes interpreters run or load something before an agent's program does: with it
+# anybody could print the server's key, past the program that masks it.
+STEERS = re.compile(r"PYTHON.*|LD_.*|BASH_ENV|ENV|BROWSER|NODE_.*|GCONV_PATH|SHELLOPTS|BASH_FUNC.*")
 # The kernel takes no environment value of 128 KiB; a character has at most 4 bytes.
 PROMPT_PART = 24_000
 
@@ -105,7 +108,7 @@ def parse_spec(values: Mapping) -> Spec:
         "mode": mode,
         "language": checked("language", _language, kind, mode),
         "timeout": checked("timeout", _timeout),
-        "env": checked("env", _env),
+        "env": checked("env", _env, kind),
         "cwd": checked("cwd", _cwd),
         "stdin": checked("stdin", _stdin, mode),
         "title": checked("title", _title),
@@ -266,7 +269,7 @@ def _timeout(value) -> float:
     return value
 
 
-def _env(value) -> dict[str, str]:
+def _env(value, kind: str | None) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -281,6 +284,11 @@ def _env(value) -> dict[str, str]:
             )
         if name.startswith("STREAMSITE_"):
             raise ValueError(f"{name[:40]} is reserved. Choose a name without STREAMSITE_.")
+        if kind == "agent" and STEERS.fullmatch(name) and not set(AGENT_ACCESS) & set(value):
+            raise ValueError(
+                f"{name[:40]} is not allowed beside the server's own key. "
+                "Leave it out, or bring your own ANTHROPIC_API_KEY."
+            )
         _text(item, f"The value of {name[:40]}", ENV_BYTES)
     if sum(len(name) + len(item.encode()) for name, item in value.items()) > ENV_BYTES:
         raise ValueError(f"The environment is too large; at most {ENV_BYTES:,} bytes are allowed.")
@@ -304,7 +312,9 @@ def _stdin(value, mode: str | None) -> bool:
 def _title(value) -> str:
     if value in (None, ""):
         return ""
-    text = " ".join(_text(value, "The title", TITLE_LENGTH * 4).split())
+    # Shown in lists of other people's runs: nothing that turns or hides text.
+    title = _text(value, "The title", TITLE_LENGTH * 4)
+    text = " ".join("".join(char if char.isprintable() else " " for char in title).split())
     if len(text) > TITLE_LENGTH:
         raise ValueError(f"The title is too long; at most {TITLE_LENGTH} characters are allowed.")
     return text

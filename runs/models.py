@@ -282,6 +282,10 @@ class Run(models.Model):
         """Owner and superusers act; auditors only look."""
         return user.is_active and (user.is_superuser or self.owner_id == user.pk)
 
+    def environment(self) -> dict[str, str]:
+        """The user's environment values, while they are kept. Raises fields.Unreadable."""
+        return unseal(self.env_sealed) if self.env_sealed else {}
+
     def to_launch(self) -> kinds.Launch:
         """What a sandbox needs. Raises fields.Unreadable when the key has changed."""
         return kinds.launch_of(
@@ -291,7 +295,7 @@ class Run(models.Model):
             mode=self.mode,
             language=self.language,
             program=self.program,
-            env=unseal(self.env_sealed) if self.env_sealed else {},
+            env=self.environment(),
             cwd=self.cwd,
             stdin=self.stdin,
         )

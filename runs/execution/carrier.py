@@ -18,7 +18,7 @@ from ..streaming import database
 from ..streaming.feed import announce
 from ..streaming.lines import Draft, EventLines
 from ..streaming.recorder import LeaseLost, Recorder, Recording
-from .outcome import Outcome, of_exit_codes, task_states
+from .outcome import Outcome, ended_early, of_exit_codes, task_states
 
 log = logging.getLogger(__name__)
 
@@ -177,11 +177,13 @@ class Carrier:
             work.cancel()
 
     def _outcome(self, work: asyncio.Future) -> Outcome:
+        parallel = self.run.kind == "parallel"
         if self._early:
+            if work.done() and not work.cancelled() and not work.exception():
+                return ended_early(self._early, work.result(), parallel=parallel)
             return self._early
         if work.cancelled():
             return Outcome(Status.FAILED, error="The sandbox did not answer any more.")
-        parallel = self.run.kind == "parallel"
         return of_exit_codes(work.result(), parallel=parallel, raised=self._raised)
 
     # --- output ----------------------------------------------------------------
@@ -260,7 +262,7 @@ class Carrier:
 
     async def _finish(self, recording: Recording, outcome: Outcome) -> None:
         await self._settle()
-        if self._early and outcome is self._early:
+        if self._early:
             await recording.remark(outcome.error)
         if dropped := recording.cap.dropped:
             await recording.remark(

@@ -8,7 +8,7 @@ import os
 import secrets
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from ..kinds import Spec
 from ..models import HELD, Run, Status
@@ -45,7 +45,14 @@ class NotAccepted(Exception):
 
 def submit(owner, spec: Spec, rerun_of: Run | None = None) -> Run:
     """Insert a run and see that it is carried. Called in a thread (ORM)."""
-    run = Run.objects.launch(owner, spec, rerun_of)
+    try:
+        with transaction.atomic():
+            run = Run.objects.launch(owner, spec, rerun_of)
+    except IntegrityError:
+        if rerun_of is None:
+            raise
+        # What it repeats was deleted this moment.
+        run = Run.objects.launch(owner, spec)
     transaction.on_commit(lambda: _submitted(run))
     return run
 

@@ -1,7 +1,7 @@
 """How a run ended, in the words that people read."""
 
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..models import Status
 
@@ -27,6 +27,12 @@ def of_exit_codes(codes: list[int | None], *, parallel: bool, raised: str = "") 
     if status == Status.FAILED:
         error = raised or _sentence(codes, parallel)
     return Outcome(status, exit_code, codes if parallel else None, error)
+
+
+def ended_early(outcome: Outcome, codes: list[int | None], *, parallel: bool) -> Outcome:
+    """`outcome` of a run that was cancelled or timed out, with what its programs left."""
+    exit_code = next((code for code in codes if code), None)
+    return replace(outcome, exit_code=exit_code, exit_codes=codes if parallel else None)
 
 
 def _sentence(codes: list[int | None], parallel: bool) -> str:

@@ -54,6 +54,7 @@ class LocalSandbox:
         self, output: OutputQueue, on_exit: Callable[[int, int | None], None]
     ) -> list[int | None]:
         carried = []
+        self._write_programs()
         try:
             for process in self._launch.processes:
                 if self._killed:
@@ -81,7 +82,7 @@ class LocalSandbox:
     def _start(self, process: Process, output: OutputQueue) -> tuple[Child, list[PipeReader]]:
         task = process.task
         try:
-            argv = self._argv(process)
+            argv = self._commands[task]
             with Plumbing(self._place.user_id, self._launch.stdin) as pipes:
                 child = self._place.spawn(argv, task, self._launch.env, self._cwd, pipes.theirs)
         except OSError as error:
@@ -94,6 +95,15 @@ class LocalSandbox:
         readers = [PipeReader(out, output, task, "stdout"), PipeReader(err, output, task, "stderr")]
         self._readers += readers
         return child, readers
+
+    def _write_programs(self) -> None:
+        """All of them before the first runs: later the directory is the programs' own."""
+        try:
+            self._commands = {one.task: self._argv(one) for one in self._launch.processes}
+        except OSError as error:
+            raise SandboxError(
+                f"The program could not be written: {error.strerror}. Try again later."
+            ) from error
 
     def _argv(self, process: Process) -> list[str]:
         several = len(self._launch.processes) > 1

@@ -75,10 +75,14 @@ class Place:
         return path
 
     def put_file(self, name: str, text: str) -> str:
-        """Write a file of the program's own; its path as the program sees it."""
-        path = self.workdir.home / name
-        path.write_bytes(text.encode(errors="replace"))
-        self.give(path)
+        """Write a new file of the program's own; its path as the program sees it."""
+        # Never through a link, and given away by its descriptor: a program that runs
+        # here already may have put anything in its place.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with open(os.open(self.workdir.home / name, flags, 0o600), "wb") as file:
+            if self.user_id is not None:
+                os.fchown(file.fileno(), self.user_id, self.user_id)
+            file.write(text.encode(errors="replace"))
         return f"{self.home}/{name}"
 
     def give(self, path: Path) -> None:

@@ -9,6 +9,7 @@ import orjson
 
 from .base import OutputQueue
 
+MAX_DEPTH = 200
 RESULT_BYTES = 8 * 1024**2
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -62,17 +63,20 @@ def put_error(output: OutputQueue, content: dict) -> None:
 def as_json(value) -> bytes:
     try:
         return orjson.dumps(value)
-    except TypeError:  # lone surrogates, or whole numbers beyond 64 bits
+    except TypeError:  # lone surrogates, whole numbers beyond 64 bits, or too deep
         return json.dumps(cleaned(value), ensure_ascii=False).encode()
 
 
-def cleaned(value):
+def cleaned(value, levels: int = MAX_DEPTH):
+    """`value` as JSON can hold it; what lies deeper than readers go becomes a word."""
     if isinstance(value, str):
         return storable(value)
+    if isinstance(value, dict | list) and not levels:
+        return "…"
     if isinstance(value, dict):
-        return {storable(str(name)): cleaned(part) for name, part in value.items()}
+        return {storable(str(name)): cleaned(part, levels - 1) for name, part in value.items()}
     if isinstance(value, list):
-        return [cleaned(part) for part in value]
+        return [cleaned(part, levels - 1) for part in value]
     return value if not isinstance(value, float) or math.isfinite(value) else None
 
 

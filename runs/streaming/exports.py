@@ -22,6 +22,11 @@ from .wire import Row, chunk_json, run_json
 PAGE_ROWS = 2_000
 PAGE_BYTES = 128 * 1024
 
+
+class RunDeleted(Exception):
+    """The rest of an export is not there any more; what was given out is incomplete."""
+
+
 Pages = Iterator[list[Row]]
 
 
@@ -58,6 +63,9 @@ def _pages(run_pk: int, first: int, last: int, streams: frozenset[str], task) ->
     while first <= last:
         rows = rows_after(run_pk, first - 1, PAGE_ROWS, last, PAGE_BYTES)
         if not rows:
+            # Nothing left but the hole of the output cap, or no run any more.
+            if not Run.objects.filter(pk=run_pk).exists():
+                raise RunDeleted("The run was deleted while it was exported.")
             return
         first = rows[-1][0] + 1
         # Filtered here and not by the query: one that looks for what is rare would

@@ -58,7 +58,7 @@ def chunks(request, run_id: str, query: Query[ChunkQuery]):
         start = _start(run, query)
         items, examined, more = _collect(_forward(run), start, query.limit, keep)
         # A live run may have stored more since its row was read.
-        last_seq = max(run.last_seq, examined)
+        last_seq = max(run.last_seq, examined if examined != start else 0)
     return _answer(items, last_seq, examined if more else None, run.status)
 
 
@@ -119,7 +119,8 @@ def _collect(read, seq: int, limit: int, keep) -> tuple[list[bytes], int, bool]:
                 size += len(item)
             if len(items) == limit or size >= PAGE_BYTES or examined == EXAMINED_MAX:
                 return items, seq, bool(read(seq, 1))
-        if len(rows) < count:
+        # A short slice is no end: one holds only so many bytes.
+        if not rows:
             return items, seq, False
 
 

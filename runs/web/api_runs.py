@@ -88,7 +88,7 @@ def rerun(request, run_id: str):
 def kept_env(run: Run, sent: dict[str, str]) -> dict[str, str]:
     """The run's environment with what was sent on top. Raises ApiError if values are gone."""
     try:
-        env = run.to_launch().env | sent
+        env = run.environment() | sent
     except Unreadable:
         env = sent
     if missing := [name for name in run.env_names if name not in env]:

@@ -4,6 +4,7 @@ Plain ASGI applications: a viewer costs two or three small tasks, no thread, no
 database connection and no channel of the channel layer.
 """
 
+import asyncio
 import logging
 from contextlib import aclosing
 
@@ -104,6 +105,7 @@ class Viewer:
         self._identity = identity
         self._run = run
         self._send = send
+        self._greeted = asyncio.Event()
 
     async def _text(self, text: str) -> None:
         await self._send({"type": "websocket.send", "text": text})
@@ -131,6 +133,7 @@ class Viewer:
                 case Changed(run):
                     await self._text(greet(run))
                     greet = frames.status
+                    self._greeted.set()
                 case Idle():
                     await self._text(frames.PING)
                 case Ended(run):
@@ -146,8 +149,9 @@ class Viewer:
         """Do what the client asks, one message after the other, until it leaves.
 
         The next message is taken when this one is done: a flood of them waits in
-        the client, since the server stops reading.
+        the client, since the server stops reading. The first one waits for the hello.
         """
+        await self._greeted.wait()
         while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":

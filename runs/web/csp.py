@@ -38,6 +38,9 @@ def content_security_policy(get_response):
     def middleware(request):
         response = get_response(request)
         response.headers.setdefault("Content-Security-Policy", POLICY)
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            # Whoever logs out leaves nothing for the next person at the same browser.
+            response.headers.setdefault("Cache-Control", "no-store")
         return response
 
     return middleware

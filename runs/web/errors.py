@@ -28,7 +28,12 @@ STATUS = {
     "not_configured": 503,
     "unavailable": 503,
 }
-HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+HEADERS = {
+    "Content-Type": "application/json",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
 NO_SUCH_RUN = "There is no such run, or it is not yours to see."
 
 

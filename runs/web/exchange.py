@@ -8,12 +8,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs
 
-from django.core.exceptions import RequestAborted
+from django.core.exceptions import DisallowedHost, RequestAborted
 from django.db import OperationalError
 
 from ..streaming.database import read
 from .errors import ApiError, asgi_error
-from .identity import Identity, Unauthorized, identify
+from .identity import Identity, Unauthorized, identify, own_origin
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +111,7 @@ async def answer(handler: Handler, scope: dict, receive, send, **parameters: str
     """Let `handler` answer one request; what it raises becomes a JSON error."""
     exchange = Exchange(scope, receive, send)
     try:
+        _check_host(scope)
         await handler(exchange, **parameters)
     except RequestAborted:
         raise  # the client has gone: nobody to tell
@@ -121,6 +122,14 @@ async def answer(handler: Handler, scope: dict, receive, send, **parameters: str
         if isinstance(error, MethodNotAllowed):
             headers = [*headers, (b"allow", error.allowed.encode())]
         await exchange.respond(status, headers, body)
+
+
+def _check_host(scope: dict) -> None:
+    # Django does it where it is asked for the host; here nobody would ask.
+    try:
+        own_origin(scope)
+    except DisallowedHost:
+        raise ApiError("bad_request", "This server does not answer to that Host.") from None
 
 
 def _as_error(error: Exception, scope: dict) -> tuple[int, list[Header], bytes]:

@@ -92,6 +92,8 @@ def _moment(text: str, whole_day: bool = False) -> datetime | None:
             return midnight + timedelta(days=1) if whole_day else midnight
         # A + in an address is read as a blank.
         moment = parse_datetime(text.replace(" ", "+") if "T" in text else text)
+        if moment and moment.tzinfo:
+            moment = moment.astimezone(UTC)
     except (ValueError, OverflowError):
         moment = None
     if moment is None:

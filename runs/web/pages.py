@@ -198,7 +198,7 @@ def result_frame(request, public_id, seq):
     html = html_of(json.loads(rows[0][6])) if rows and rows[0][6] else None
     if html is None:
         raise Http404
-    headers = {"Content-Security-Policy": RESULT_POLICY, "Cache-Control": "private, max-age=3600"}
+    headers = {"Content-Security-Policy": RESULT_POLICY, "Cache-Control": "no-store"}
     return HttpResponse(html, headers=headers)
 
 

@@ -23,6 +23,7 @@ HEADERS = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
     (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
 # Sent at once: the client knows that it is connected, and how soon to come back.
 OPENING = b": connected\nretry: 1000\n\n"
