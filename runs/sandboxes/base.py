@@ -132,10 +132,7 @@ class OutputQueue:
         """All that has gathered; [] after `timeout` seconds of silence, None at the end."""
         if not self._pieces and not self._closed:
             self._arrived.clear()
-            try:
-                async with asyncio.timeout(timeout):
-                    await self._arrived.wait()
-            except TimeoutError:
+            if not await self._arrives(timeout):
                 return []
         if not self._pieces:
             return None
@@ -144,6 +141,16 @@ class OutputQueue:
         for resume in waiting:
             resume()
         return pieces
+
+    async def _arrives(self, timeout: float | None) -> bool:
+        if timeout is None:
+            # The usual case, for each line of a quiet program: a timer costs more than the wait.
+            return await self._arrived.wait()
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._arrived.wait()
+        except TimeoutError:
+            return False
 
 
 class Sandbox(Protocol):
