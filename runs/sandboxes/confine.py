@@ -124,7 +124,8 @@ class Confinement:
     def _view(self) -> list[str]:
         call = [
             *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
-            *("--hostname", "sandbox", "--die-with-parent", "--new-session"),
+            # No --new-session: spawn() began one, and of that one the priority is known.
+            *("--hostname", "sandbox", "--die-with-parent"),
         ]
         if not self._network:
             call.append("--unshare-net")

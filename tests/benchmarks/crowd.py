@@ -14,7 +14,8 @@ JOIN_SECONDS = 120
 class Crowd:
     """Viewers of `paths`, or of the run that they launch themselves with `launch`.
 
-    finding: None to keep nothing, "stamps" for delays, "count" to check 1 … `lines`.
+    finding: None to keep nothing, "stamps" for delays, "count" to check 1 … `lines`,
+    "padded" the same with zeros before them.
     go: what each viewer, in order, sends when go() is called. The viewers end with
     the stream, after `seconds`, or after `idle_seconds` (0: never) without output.
     """

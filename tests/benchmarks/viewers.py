@@ -14,12 +14,14 @@ import socket
 import sys
 import time
 from array import array
+from functools import partial
 
 RECEIVE_BYTES = 1024 * 1024
 # A window this small is full at once: the rest waits in the server.
 STALLED_WINDOW = 4096
 HANDSHAKE_SECONDS = 60
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
+PADDED = 100  # digits of a "padded" number
 
 
 class Viewer:
@@ -224,19 +226,30 @@ def find_stamps(viewers: list[Viewer], lines: int) -> dict:
     return {"delays": delays.tolist(), "missing": missing, "wrong": wrong}
 
 
-def find_count(viewers: list[Viewer], lines: int) -> dict:
-    """Whether each viewer has the numbers 1 to `lines`, each on its own line, and nothing else."""
-    expected = "".join(f"{n}\n" for n in range(1, lines + 1))
-    wrong, missing = "", 0
+def find_count(viewers: list[Viewer], lines: int, width: int = 0) -> dict:
+    """Whether each viewer has the numbers 1 to `lines`, each on its own line, and nothing else.
+
+    They have zeros before them up to `width`.
+    """
+    expected = "".join(f"{n:0{width}d}\n" for n in range(1, lines + 1))
+    wrong, missing, times, chunks = "", 0, [], 0
     for viewer in viewers:
-        text = "".join(chunk["text"] for _, chunk in chunks_of(viewer))
+        found = list(chunks_of(viewer))
+        text = "".join(chunk["text"] for _, chunk in found)
         wrong = wrong or check_seqs(viewer)
         if text != expected:
             missing += max(1, lines - text.count("\n"))
-    return {"missing": missing, "wrong": wrong}
+        times += [at for at, _ in (found[:1] + found[-1:])]
+        chunks += len(found)
+    ends = {"first_chunk_at": min(times, default=0), "last_chunk_at": max(times, default=0)}
+    return {"missing": missing, "wrong": wrong, "chunks": chunks} | ends
 
 
-FINDINGS = {"stamps": find_stamps, "count": find_count}
+FINDINGS = {
+    "stamps": find_stamps,
+    "count": find_count,
+    "padded": partial(find_count, width=PADDED),
+}
 
 
 def main() -> None:

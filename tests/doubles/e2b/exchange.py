@@ -25,6 +25,7 @@ class Exchange:
         self.headers = headers
         self.body = b""
         self._lost = False
+        self._ended = False
 
     async def read_body(self) -> None:
         if "chunked" in self.headers.get("transfer-encoding", ""):
@@ -67,6 +68,8 @@ class Exchange:
         await self._send(b"%x\r\n%b\r\n" % (len(part), part))
 
     async def end(self) -> None:
+        # From here on the connection is the client's next request's.
+        self._ended = True
         await self._send(b"0\r\n\r\n")
 
     async def left(self) -> None:
@@ -78,8 +81,9 @@ class Exchange:
         self._lost = True
 
     def cut(self) -> None:
-        """Break the connection off at once."""
-        self._writer.transport.abort()
+        """Break the connection off at once, unless the answer is over."""
+        if not self._ended:
+            self._writer.transport.abort()
 
     async def _send(self, data: bytes) -> None:
         if self._lost:
