@@ -26,10 +26,9 @@ LINES = 100_000
 RATE = 100
 WIDE_RATE = 20
 SANDBOXES = 50
-ECHOES = 15
-TURNS = 2
+ECHOES = 10
 # The first is over in a blink, and no two are alike.
-SEQ_TURNS, LOOP_TURNS, FLUSHED_TURNS = 15, 5, 3
+SEQ_TURNS, LOOP_TURNS, FLUSHED_TURNS = 11, 3, 3
 # 101 bytes each with their zeros.
 WIDE_LINES = 1_000_000
 BARE_SECONDS = 300
@@ -186,12 +185,9 @@ def bare_delays(double: E2BDouble, count: int, rate: int, seconds: int) -> list[
 
 def take_delays(name: str, count: int, rate: int):
     def take(quick: bool) -> dict[str, float]:
-        ours: list[float] = []
-        theirs: list[float] = []
         with a_site_in_e2b() as (site, double):
-            for _ in range(1 if quick else TURNS):
-                theirs += bare_delays(double, count, rate, seconds_of(quick))
-                ours += our_delays(site, count, rate, seconds_of(quick))
+            theirs = bare_delays(double, count, rate, seconds_of(quick))
+            ours = our_delays(site, count, rate, seconds_of(quick))
         values = {}
         for percent in (50, 99):
             our, their = percentile(ours, percent), percentile(theirs, percent)
