@@ -153,7 +153,9 @@ class LongLogTests(BrowserTestCase):
         return int(row.locator(".n").text_content())
 
     def test_a_flood_is_bounded_and_pages_lead_back(self):
-        run = self.launch("seq 1 300000; sleep 1")
+        # It must still be running when its page opens: a run that has succeeded opens at
+        # its start.
+        run = self.launch("seq 1 300000; sleep 5")
         self.wait_for_status("Succeeded")
         rows = self.page.locator(".row")
         expect(rows.last.locator(".text")).to_have_text("300000")
