@@ -38,6 +38,7 @@ class SandboxAttacks(LocalCase):
             for name in ("command_0.sh", "command_1.sh", "main_1.py"):
                 (home / name).symlink_to(outside)
             await asyncio.wait({run.run}, timeout=10)
+            self.assertIn("could not be written", str(run.run.exception()))
         self.assertFalse(outside.exists())
 
 
