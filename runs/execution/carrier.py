@@ -90,6 +90,8 @@ class Carrier:
                 await self._begin(recording, self._sandbox)
             return await self._run_program(recording, self._sandbox)
         except (SandboxError, Unreadable) as error:
+            if self._early:
+                return self._early  # what broke while it was being ended is no news
             # Part of the log, so a replay or an audit shows it where it happened.
             await recording.remark(str(error))
             return Outcome(Status.FAILED, error=str(error))
