@@ -55,6 +55,14 @@ class EndTests(CarryingTestCase):
         self.assertEqual(orjson.loads(event.data)["data"], {"percent": 50})
         self.assertEqual(await self.text(run), "plain\n")
 
+    async def test_a_line_that_may_become_an_event_is_held_for_a_second_only(self):
+        async with self.executing():
+            run = await self.submit("""printf '{"type": '; sleep 60""")
+            run = await self.until(run, lambda run: run.last_seq, 5)
+            await database.write(dispatch.cancel, run)
+            run = await self.ended(run)
+        self.assertEqual(await self.text(run), '{"type": ')
+
     async def test_parallel_tasks_have_numbers_and_exit_codes_of_their_own(self):
         async with self.executing():
             run = await self.carry(["echo one", "echo two; exit 4", "echo three"], kind="parallel")
