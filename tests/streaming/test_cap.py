@@ -39,6 +39,13 @@ class OutputCapTests(SimpleTestCase):
         self.assertIsNone(cap.take_drop())
         self.assertFalse(cap.reached)
 
+    def test_the_middle_goes_as_soon_as_the_limit_is_passed(self):
+        cap, dropped = OutputCap(LIMIT), []
+        for seq in range(1, 71):
+            cap.add(seq, 1024)
+            dropped.append(cap.take_drop())
+        self.assertEqual(dropped.index((49, 49)), 65 - 1)
+
     def test_a_flood_of_single_bytes_needs_few_marks(self):
         cap = OutputCap(64 * 1024 * 1024)
         for seq in range(1, 200_001):
