@@ -23,7 +23,8 @@ NOTEBOOK_LANGUAGES = {
 
 # By what an agent reaches the model. One of these from the user replaces all of ours:
 # the server's key must not go to an address that a user gave.
-AGENT_ACCESS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
+AGENT_KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+AGENT_ACCESS = (*AGENT_KEYS, "ANTHROPIC_BASE_URL")
 # What makes interpreters run or load something before an agent's program does: with it
 # anybody could print the server's key, past the program that masks it.
 STEERS = re.compile(r"PYTHON.*|LD_.*|BASH_ENV|ENV|BROWSER|NODE_.*|GCONV_PATH|SHELLOPTS|BASH_FUNC.*")
@@ -168,9 +169,10 @@ def launch_of(
         env = agent_env(program, env)
     else:
         processes = (Process(0, "python" if kind == "python" else "bash", program),)
+    keys = AGENT_KEYS if kind == "agent" else ()
     return Launch(
-        run_id=run_id, owner=owner, processes=processes, cell=cell,
-        env=env, cwd=cwd or None, stdin=stdin,
+        run_id=run_id, owner=owner, processes=processes, cell=cell, env=env,
+        secrets=tuple(env[name] for name in keys if name in env), cwd=cwd or None, stdin=stdin,
     )  # fmt: skip
 
 

@@ -11,12 +11,15 @@ from django.conf import settings
 from django.db.models import DateTimeField
 from django.db.models.functions import Now
 
+from .. import metrics
 from ..fields import Unreadable
-from ..models import STREAM_CODES, Run, Status
+from ..models import Run, Status
 from ..sandboxes.base import Backend, Offset, OutputQueue, Piece, Sandbox, SandboxError
 from ..streaming import database
+from ..streaming.drafting import Drafting
 from ..streaming.feed import announce
-from ..streaming.lines import Draft, EventLines
+from ..streaming.lines import Draft
+from ..streaming.masking import Secrets
 from ..streaming.recorder import LeaseLost, Recorder, Recording
 from .outcome import Outcome, ended_early, of_exit_codes, task_states
 
@@ -48,6 +51,7 @@ class Carrier:
         self._started_at = self._last_output = time.monotonic()
         self._stalled = run.stalled
         self._recording: Recording | None = None
+        self._secrets = Secrets()
 
     def end(self, status: Status, error: str) -> None:
         """End the run now, whatever its program does; the first call counts."""
@@ -74,6 +78,7 @@ class Carrier:
                 await self._close_sandbox()
             await self._finish(self._recording, outcome)
         except LeaseLost:
+            metrics.LEASE_LOSSES.inc()
             log.warning("Run %s was taken over by another executor.", self.run.public_id)
         except Exception:
             log.exception("Run %s failed inside streamsite", self.run.public_id)
@@ -98,6 +103,7 @@ class Carrier:
 
     async def _open_sandbox(self) -> Sandbox:
         launch = self.run.to_launch()
+        self._secrets = Secrets(launch.secrets)
         if not self._took_over:
             return await self._backend.create(launch, self._say_waiting)
         offsets = {}
@@ -191,20 +197,19 @@ class Carrier:
     # --- output ----------------------------------------------------------------
 
     async def _pump(self, recording: Recording) -> None:
-        """From the sandbox's queue through the event lines to the recorder."""
-        lines: dict[int, EventLines] = {}
+        """From the sandbox's queue through masks and event lines to the recorder."""
+        drafting = Drafting(self._secrets, self.run.offsets)
+        recording.maskers = drafting.maskers
         while True:
-            deadlines = [one.deadline for one in lines.values() if one.deadline]
-            wait = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+            deadline = drafting.deadline
+            wait = None if deadline is None else max(0.0, deadline - time.monotonic())
             pieces = await self._queue.take(wait)
             if pieces is None:
-                await recording.append([d for one in lines.values() for d in one.end()])
+                await recording.append(drafting.end())
                 return
-            drafts = [draft for piece in pieces for draft in self._drafts(piece, lines)]
+            drafts = [draft for piece in pieces for draft in self._drafts(piece, drafting)]
             now = time.monotonic()
-            for one in lines.values():
-                if one.deadline and one.deadline <= now:
-                    drafts += one.release()
+            drafts += drafting.release(now)
             if pieces:
                 self._last_output = now
                 if self._stalled:
@@ -213,18 +218,14 @@ class Carrier:
             if recording.cap.reached and settings.OUTPUT_CAP_ENDS_RUN:
                 self.end(Status.FAILED, "The run printed more than the output cap allows.")
 
-    def _drafts(self, piece: Piece, lines: dict[int, EventLines]) -> list[Draft]:
-        if piece.stream == "stdout":
-            if piece.task not in lines:
-                lines[piece.task] = EventLines(piece.task)
-            drafts = lines[piece.task].feed(piece.text, piece.at)
-            if self.run.kind == "agent":
-                self._raised = next(filter(None, map(_agent_error, drafts)), self._raised)
-            return drafts
-        if piece.stream == "error":
-            self._raised = f"The program raised {_last_of(piece.text)}."
+    def _drafts(self, piece: Piece, drafting: Drafting) -> list[Draft]:
         data = piece.data.decode() if piece.data is not None else None
-        return [Draft(piece.task, STREAM_CODES[piece.stream], piece.text, data, piece.at)]
+        drafts = drafting.feed(piece.task, piece.stream, piece.text, data, piece.at)
+        if piece.stream == "error":
+            self._raised = f"The program raised {_last_of(drafts[0].text)}."
+        elif self.run.kind == "agent":
+            self._raised = next(filter(None, map(_agent_error, drafts)), self._raised)
+        return drafts
 
     async def check_stall(self) -> None:
         """Mark a running program that has printed nothing for long."""
@@ -279,7 +280,7 @@ class Carrier:
 
     def _write_end(self, outcome: Outcome) -> bool:
         rest = Status.FAILED if outcome.status == Status.SUCCEEDED else outcome.status
-        return Run.objects.finish(
+        ended = Run.objects.finish(
             self.run,
             outcome.status,
             exit_code=outcome.exit_code,
@@ -287,6 +288,9 @@ class Carrier:
             error=outcome.error,
             tasks=task_states(self.run.tasks, self._codes, rest),
         )
+        if ended:
+            metrics.RUNS_ENDED.labels(outcome.status).inc()
+        return ended
 
     async def _give_up(self) -> None:
         """After a mistake of ours: the run must not stay `running` for it."""

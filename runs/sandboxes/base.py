@@ -44,7 +44,8 @@ class Launch:
 
     Either `cell` is set (notebook mode) or `processes` is not empty. `env` holds
     the user's values in clear; it must reach the program's environment and
-    nothing else. `cwd` is None for the sandbox's own working directory.
+    nothing else. `secrets` are values that must not be recorded. `cwd` is None for
+    the sandbox's own working directory.
     """
 
     run_id: str
@@ -52,6 +53,7 @@ class Launch:
     processes: tuple[Process, ...] = ()
     cell: Cell | None = None
     env: dict[str, str] = field(default_factory=dict, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     cwd: str | None = None
     stdin: bool = False
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from django.db.models import Q
 
+from .. import metrics
 from ..models import ACTIVE, Run
 from . import database
 from .wire import Batch, run_json
@@ -91,6 +92,7 @@ class Feed:
                 continue
             if self._window and batch.first_seq != self._window[-1].last_seq + 1:
                 # A hint was lost; readers find the rest in the database.
+                metrics.FEED_LOST.inc()
                 self._window.clear()
                 self._window_bytes = 0
             self._window.append(batch)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 from dataclasses import dataclass
 
+from .. import metrics
 from ..models import Run
 from . import database
 from .feed import Feed, News, State, feeds
@@ -64,7 +65,7 @@ async def follow(
     # worst, and its seq lets us drop the second copy; the other order loses it.
     with closing(Patience()) as patience:
         async with feeds.join(run_pk) as feed:
-            cursor, known = after, None
+            cursor, known, is_live = after, None, False
             if feed.state is None:
                 await _look(feed)
             while True:
@@ -76,7 +77,14 @@ async def follow(
                     known = state.version
                     yield Changed(state.run)
                 elif cursor < feed.last_seq:
-                    found = feed.after(cursor) or await database.read(_page, run_pk, cursor)
+                    found = feed.after(cursor)
+                    if found:
+                        is_live = True
+                    else:
+                        # Of one that still catches up with the past nothing else is expected.
+                        metrics.READER_BEHIND.inc(is_live)
+                        is_live = False
+                        found = await database.read(_page, run_pk, cursor)
                     if found:
                         cursor = found[-1].last_seq
                         yield Output(found)
@@ -89,8 +97,10 @@ async def follow(
                         yield Changed(state.run)
                     yield Ended(state.run)
                     return
-                elif not await patience.happens(news, idle_seconds):
-                    yield Idle()
+                else:
+                    is_live = True
+                    if not await patience.happens(news, idle_seconds):
+                        yield Idle()
 
 
 async def follow_runs() -> AsyncIterator[set[int]]:

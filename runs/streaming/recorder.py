@@ -3,15 +3,17 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from django.conf import settings
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 
+from .. import metrics
 from ..models import STREAM_CODES, Chunk, Run
 from . import database
 from .cap import OutputCap
 from .lines import Draft, utf8_length
+from .masking import Masker
 from .storing import Work, advanced, halves, replace_row, row_count, store
 from .wire import Batch, Row, batches
 
@@ -57,11 +59,14 @@ class Recording:
         self.seq, self.line, self.last_line = run.last_seq, run.line_count, run.last_line
         self.cap = OutputCap(settings.OUTPUT_CAP_BYTES, run.output_bytes, run.last_seq, run.dropped)
         self.lost = False
+        self._counted = self.seq, self.cap.total
         self.drafts: list[Draft] = []
         self.waiting_bytes = 0
         self.storing = False
         # Counted only where a successor could make use of it.
         self.offsets = run.offsets if count_offsets else None
+        # By "task:stream": where masks have moved positions, for the offsets.
+        self.maskers: Mapping[str, Masker] = {}
         self._origin: float | None = None
         self._t = last_t
         self._wake = wake
@@ -100,6 +105,12 @@ class Recording:
     def progressed(self) -> None:
         self._progress.set()
 
+    def count_stored(self) -> None:
+        seq, size = self._counted
+        self._counted = self.seq, self.cap.total
+        metrics.CHUNKS_RECORDED.inc(self.seq - seq)
+        metrics.BYTES_RECORDED.inc(self.cap.total - size)
+
     def take(self) -> list[Draft]:
         """What has gathered; on the event loop, as append() is."""
         drafts, self.drafts, self.waiting_bytes = self.drafts, [], 0
@@ -121,7 +132,7 @@ class Recording:
         return Work(
             self.run_pk, self.epoch, previous, rows,
             self.cap.total, self.last_line, self.cap.dropped, drop,
-            offsets_before, self.offsets,
+            offsets_before, self.offsets, self.maskers,
         )  # fmt: skip
 
     def _rows(self, drafts: Iterable[Draft]) -> list[Row]:
@@ -199,6 +210,10 @@ class Recorder:
         last_t = await database.read(_last_t, run.pk) if run.last_seq else 0
         return Recording(run, last_t, self._ready_to_store, count_offsets)
 
+    def waiting(self) -> list[int]:
+        """Of each run with output that is not yet taken to be stored, how much. From any thread."""
+        return [recording.waiting_bytes for recording in list(self._ready)]
+
     def _ready_to_store(self, recording: Recording) -> None:
         self._ready[recording] = None
         self._wakeup.set()
@@ -246,8 +261,17 @@ class Recorder:
                 recording.lost = True
                 recording.drafts = []
             else:
-                self._publish(recording.run_pk, works.encoded[recording.run_pk])
+                recording.count_stored()
+                self._tell(recording.run_pk, works.encoded[recording.run_pk])
             recording.progressed()
+
+    def _tell(self, run_pk: int, encoded: list[Batch]) -> None:
+        try:
+            self._publish(run_pk, encoded)
+        except Exception:
+            # It is stored: readers find it when they look.
+            metrics.PUBLISH_FAILURES.inc()
+            log.exception("Output of run %d was stored but could not be published", run_pk)
 
 
 class Works:
@@ -273,12 +297,14 @@ class Works:
         while self._unstored:
             works = self._unstored[0]
             try:
-                self.lost |= store(works)
+                with metrics.STORE_SECONDS.time():
+                    self.lost |= store(works)
             except UNSTORABLE as error:
                 self._narrow_down(works, error)
             except (DatabaseError, InterfaceError) as error:
                 # A connection in an unknown state is of no use; a new one is cheap.
                 connection.close()
+                metrics.STORE_FAILURES.inc()
                 return error
             else:
                 self._stored += self._unstored.pop(0)
@@ -292,6 +318,7 @@ class Works:
             raise error  # not the row's fault; no replacement would help
         else:
             log.error("A chunk of run %d cannot be stored: %s", works[0].run_pk, error)
+            metrics.CHUNKS_REPLACED.inc()
             replace_row(works[0], type(error).__name__)
 
     def _encode(self) -> None:

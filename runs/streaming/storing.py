@@ -1,14 +1,15 @@
 """One transaction of the recorder: the runs' rows first, then their chunks."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from django.db import connection, transaction
 
 from ..fields import chunk_key
 from ..models import HELD, STREAM_CODES
 from .lines import utf8_length
+from .masking import Masker
 from .wire import Row
 
 # The condition on the epoch is what keeps a replaced executor from writing; the
@@ -51,6 +52,7 @@ class Work:
     # Where a successor would go on, before and after these rows; None: not to be counted.
     offsets_before: Offsets | None = None
     offsets: Offsets | None = None
+    maskers: Mapping[str, Masker] = field(default_factory=dict)
     is_replaced: bool = False
 
     @property
@@ -71,11 +73,18 @@ class Work:
             self.output_bytes,
             self.last_line,
             json.dumps(self.dropped) if self.dropped else None,
-            json.dumps(self.offsets or {}),
+            json.dumps(dict(self._own_offsets())),
             self.run_pk,
             self.epoch,
             self.previous_seq,
         ]
+
+    def _own_offsets(self) -> Iterator[tuple[str, list[int]]]:
+        """`offsets` as places in the program's own text, not in the masked one."""
+        for key, (lines, chars) in (self.offsets or {}).items():
+            masker = self.maskers.get(key)
+            shift = masker.shifts.get((lines, chars), 0) if masker else 0
+            yield key, [lines, chars + shift]
 
 
 def store(works: list[Work]) -> set[int]:
