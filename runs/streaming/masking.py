@@ -86,8 +86,8 @@ class Secrets:
 class Masker:
     """Masks one stream of one task: what feed() and end() give, in order, is its text.
 
-    A tail that could begin a secret waits for what follows or for the end, never for a
-    clock. What stood between the characters of a secret (line breaks, terminal codes)
+    A tail that could begin a secret, or is half a terminal code, waits for what follows
+    or for the end, never for a clock. What stood between the characters of a secret (line breaks, terminal codes)
     is kept behind the mask, so that lines are the program's own.
 
     `shifts`: {(line, column): by how much the program's own column is larger}, for the
@@ -121,32 +121,40 @@ class Masker:
         return self._given(text, ended=True)
 
     def _given(self, text: str, *, ended: bool) -> str:
-        secrets = self._secrets
-        has_codes = "\x1b" in text
-        bare = _OPEN_CODE.sub("", _CODE.sub("", text)) if has_codes else text
-        found, is_wrapped = secrets.find(bare)
-        if not found and not is_wrapped and not self._may_go_on(bare, ended):
+        views, is_open = [text], False
+        if "\x1b" in text:
+            # What stands in a code is looked at, too: not everybody takes it for one.
+            views.append(_OPEN_CODE.sub("", _CODE.sub("", text)))
+            is_open = not ended and bool(_OPEN_CODE.search(text))
+        if not is_open and all(self._is_clear(view, ended) for view in views):
             self._move(text)
             return text
         return self._replaced(text, ended)
 
-    def _may_go_on(self, bare: str, ended: bool) -> bool:
-        if ended:
+    def _is_clear(self, text: str, ended: bool) -> bool:
+        found, is_wrapped = self._secrets.find(text)
+        if found or is_wrapped:
             return False
-        if bare[-1:] in ("\n", "\r"):
-            return self._secrets.goes_on_after(bare, len(bare.rstrip("\r\n")))
-        return self._secrets.tail(bare) > 0
+        if ended:
+            return True
+        if text[-1:] in ("\n", "\r"):
+            return not self._secrets.goes_on_after(text, len(text.rstrip("\r\n")))
+        return not self._secrets.tail(text)
 
     def _replaced(self, text: str, ended: bool) -> str:
-        bare, places = self._bare(text)
-        found, _ = self._secrets.find(bare)
-        spans = [(places[start], places[end - 1] + 1) for start, end in _joined(found)]
+        spans: list[Span] = []
         limit = len(text)
-        length = 0 if ended else self._secrets.tail(bare)
-        if length and limit - places[-length] - length <= CODES_CHARS:
-            limit = places[-length]
-            while spans and spans[-1][1] > limit:
-                limit = min(limit, spans.pop()[0])
+        for view, places in ((text, range(len(text))), self._bare(text)):
+            found, _ = self._secrets.find(view)
+            spans += [(places[start], places[end - 1] + 1) for start, end in found]
+            length = 0 if ended else self._secrets.tail(view)
+            if length and len(text) - places[-length] - length <= CODES_CHARS:
+                limit = min(limit, places[-length])
+        if not ended and (match := _OPEN_CODE.search(text)) and len(match[0]) <= CODES_CHARS:
+            limit = min(limit, match.start())
+        spans = _joined(spans)
+        while spans and spans[-1][1] > limit:
+            limit = min(limit, spans.pop()[0])
         self._held = text[limit:]
         given, position = [], 0
         for start, end in spans:

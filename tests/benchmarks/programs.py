@@ -11,6 +11,8 @@ for number in range({lines}):
     time.sleep(max(0, begin + number / {rate} - time.monotonic()))
     sys.stdout.write(f"{{time.monotonic_ns()}}\\n")
     sys.stdout.flush()
+# What is measured is a program among others that print, not one among those that end.
+time.sleep(2 * {phase})
 """
 
 FLOOD = """\
@@ -22,7 +24,8 @@ GO = '{"type":"stdin","task":0,"text":"go\\n"}'
 
 
 def stamps(lines: int, rate: float, phase: bool = False) -> str:
-    """Prints `lines` stamps, `rate` a second; with `phase` not in step with others."""
+    """Prints `lines` stamps, `rate` a second; with `phase` one of several,
+    not in step with the others and there until the last has printed."""
     return _STAMPS.format(lines=lines, rate=rate, phase=int(phase))
 
 

@@ -147,6 +147,8 @@ class AnyCutTests(SimpleTestCase):
     @settings(max_examples=300, deadline=None)
     @given(st.lists(ALPHABET, max_size=20).map("".join), st.lists(st.integers(0, 300), max_size=9))
     @example(wrapped(f"abc{LONG}\nx", 60), [61, 100])
+    @example(f"a{KEY}\x1b{KEY}", [23])
+    @example(f"\x1b[1s\x1b[m{KEY[1:]}", [3])
     def test_cuts_change_nothing(self, text, cuts):
         self.assertEqual(through(text, cuts), through(text, []))
 
