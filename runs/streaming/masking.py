@@ -87,8 +87,9 @@ class Masker:
     """Masks one stream of one task: what feed() and end() give, in order, is its text.
 
     A tail that could begin a secret, or is half a terminal code, waits for what follows
-    or for the end, never for a clock. What stood between the characters of a secret (line breaks, terminal codes)
-    is kept behind the mask, so that lines are the program's own.
+    or for the end, never for a clock. What stood between the characters of a secret
+    (line breaks, terminal codes) is kept behind the mask, so that lines are the
+    program's own.
 
     `shifts`: {(line, column): by how much the program's own column is larger}, for the
     ends of what feed() gave, where they differ.
