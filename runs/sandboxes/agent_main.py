@@ -52,7 +52,8 @@ class Events:
 
     def __init__(self, out, secrets):
         self._out = out
-        self._secrets = [json.dumps(secret)[1:-1] for secret in secrets if len(secret) >= 8]
+        self._values = [secret for secret in secrets if len(secret) >= 8]
+        self._secrets = [json.dumps(secret)[1:-1] for secret in self._values]
 
     def emit(self, type: str, **data) -> None:
         line = self._encoded(type, data)
@@ -67,13 +68,26 @@ class Events:
 
     def _encoded(self, type: str, data: dict) -> bytes:
         event = {"type": type, "data": data}
-        line = json.dumps(event, ensure_ascii=False, separators=(",", ":"), default=str)
+        line = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
         return self.masked(line).encode(errors="replace")
 
     def masked(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
+
+    def split(self, text: str) -> tuple[str, str]:
+        """Text that goes on: masked, and the tail of it that could begin a secret."""
+        for secret in self._values:
+            text = text.replace(secret, "***")
+        lengths = [
+            length
+            for secret in self._values
+            for length in range(1, min(len(secret), len(text) + 1))
+            if text.endswith(secret[:length])
+        ]
+        cut = len(text) - max(lengths, default=0)
+        return text[:cut], text[cut:]
 
 
 def shortened(value, limit: int):
@@ -95,6 +109,9 @@ class Conversation:
         # being generated and the number of its block.
         self._generating: dict[str | None, tuple[str, int]] = {}
         self._streamed: set[str] = set()
+        # What was generated and not yet printed, since a secret might begin in it; by
+        # the tool call and the block it belongs to, and its kind.
+        self._tails: dict[tuple[str | None, int, str], str] = {}
         self.succeeded: bool | None = None  # None: no result yet
 
     def take(self, message) -> None:
@@ -122,10 +139,32 @@ class Conversation:
             kind = {"text_delta": "text", "thinking_delta": "thinking"}.get(delta["type"])
             if kind and delta[kind]:
                 self._streamed.add(message_id)
-                self._events.emit(kind, **{kind: delta[kind]}, block=block, **of(parent))
+                self._generated(parent, block, kind, delta[kind])
+        elif event["type"] == "content_block_stop":
+            self._flush(parent)
+
+    def _generated(self, parent: str | None, block: int, kind: str, text: str) -> None:
+        """Text comes in pieces of any length, so a secret may be cut by them."""
+        key = parent, block, kind
+        text, tail = self._events.split(self._tails.pop(key, "") + text)
+        if tail:
+            self._tails[key] = tail
+        if text:
+            self._events.emit(kind, **{kind: text}, block=block, **of(parent))
+
+    def _flush(self, parent: str | None) -> None:
+        """Print what was held back: nothing follows, so it was no secret."""
+        for key in [key for key in self._tails if key[0] == parent]:
+            _, block, kind = key
+            self._events.emit(kind, **{kind: self._tails.pop(key)}, block=block, **of(parent))
+
+    def flush(self) -> None:
+        for parent in {key[0] for key in self._tails}:
+            self._flush(parent)
 
     def _assistant(self, message) -> None:
-        if error := getattr(message, "error", None):
+        self._flush(message.parent_tool_use_id)
+        if error := message.error:
             text = "".join(getattr(block, "text", "") for block in blocks_of(message))
             self._error(error, text or error)
             return
@@ -164,7 +203,7 @@ class Conversation:
             num_turns=message.num_turns, usage=message.usage,
         )  # fmt: skip
         if failed:
-            errors = " ".join(getattr(message, "errors", None) or [])
+            errors = " ".join(message.errors or [])
             reason = message.result or errors or "The agent ended with an error."
             self._error(message.subtype, reason)
 
@@ -246,6 +285,7 @@ def main() -> int:
         # After an error result the SDK raises the same once more.
         if conversation.succeeded is not False:
             conversation.fail(type(error).__name__, str(error))
+    conversation.flush()
     if conversation.succeeded is None:
         conversation.fail("no_result", "The agent ended without a result.")
     events.emit("complete", status="success" if conversation.succeeded else "failed")

@@ -214,8 +214,12 @@ class Backend(Protocol):
         had not been started. Raises SandboxError if it cannot be continued.
         """
 
-    async def sweep(self, living: set[str]) -> int:
-        """Kill sandboxes whose run id is not in `living`; how many there were."""
+    async def sweep(self, living: Mapping[str, str]) -> int:
+        """Kill sandboxes that outlived their run; how many there were.
+
+        `living` has the sandbox id of each living run by run id, "" where it has none
+        yet. A living run's other sandboxes are an earlier executor's, and killed too.
+        """
 
     async def close(self) -> None:
         """Give back what the backend itself holds."""

@@ -5,7 +5,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from .base import Launch, Offsets, Sandbox, SandboxError
@@ -37,7 +37,8 @@ class E2BBackend:
     `deployment` tells our sandboxes from those of others with the same key; it must
     stay the same over restarts. `sandbox_seconds` is how long a sandbox outlives an
     executor that died; while its run lives it is extended. create() retries for
-    `create_seconds`, and a broken connection is repaired for `patience_seconds`.
+    `create_seconds`, and a broken connection is repaired for `patience_seconds`; one
+    on which nothing was heard for three times `beat_seconds` is broken.
     sweep() spares sandboxes younger than `young_seconds`, whose run may be newer
     than the list of living ones. `template` None is the SDK's own; processes of the
     language "agent" run in `agent_template`.
@@ -57,6 +58,7 @@ class E2BBackend:
         internet: bool = True,
         create_seconds: float = 120.0,
         patience_seconds: float = 60.0,
+        beat_seconds: float = 15.0,
         young_seconds: float = 60.0,
     ):
         self._deployment = deployment
@@ -66,6 +68,7 @@ class E2BBackend:
         self._internet = internet
         self._create_seconds = create_seconds
         self._patience = patience_seconds
+        self._beat = beat_seconds
         self._young = timedelta(seconds=young_seconds)
         self._graves = Graves()
 
@@ -96,7 +99,7 @@ class E2BBackend:
         life = Life(sandbox, self._seconds, self._graves)
         if launch.cell:
             return E2BNotebook(launch, life)
-        return E2BSandbox(launch, life, offsets, self._patience)
+        return E2BSandbox(launch, life, offsets, self._patience, self._beat)
 
     async def _create(self, launch: Launch, on_wait: Callable[[str], None]):
         # The same key for every try: one whose answer was lost makes no second sandbox.
@@ -190,7 +193,7 @@ class E2BBackend:
             await asyncio.sleep(delay)
             delay = min(delay * 2, RETRY_CAP)
 
-    async def sweep(self, living: set[str]) -> int:
+    async def sweep(self, living: Mapping[str, str]) -> int:
         api = await sdk()
         born_before = datetime.now(UTC) - self._young
         try:
@@ -199,7 +202,8 @@ class E2BBackend:
             doomed = [
                 one.sandbox_id
                 for one in found
-                if one.metadata.get("run_id") not in living and one.started_at <= born_before
+                if one.started_at <= born_before
+                and living.get(one.metadata.get("run_id")) not in ("", one.sandbox_id)
             ]
             return sum([await api.kill(sandbox_id) for sandbox_id in doomed])
         except Exception as error:

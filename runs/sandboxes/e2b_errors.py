@@ -1,6 +1,7 @@
 """What goes wrong with E2B, in sentences for people, and what will pass."""
 
 import json
+import re
 
 from .base import SandboxError
 
@@ -16,6 +17,12 @@ BUSY = "E2B is overloaded. Launch the run again later."
 NO_E2B = "E2B cannot be reached. Launch the run again later."
 NO_ANSWER = "E2B did not answer in time. Launch the run again later."
 NO_END = "Command ended without an end event"
+
+# The code interpreter has the status in its words only: "429 Too Many Requests: …".
+SPOKEN = re.compile(r"(\d{3}) [A-Z]")
+SPOKEN_SENTENCES = {"401": NO_ACCESS, "403": NO_ACCESS, "429": QUOTA, "503": BUSY}
+# An answer of E2B's within an error's words.
+BODY = re.compile(r'\{.*"message": ?"((?:[^"\\]|\\.)*)".*\}')
 
 # What a reader in the sandbox says when it cannot go on.
 WORDS = {
@@ -47,13 +54,42 @@ def will_pass(error: BaseException) -> bool:
     import e2b
     import httpx
 
-    if isinstance(error, e2b.SandboxNotRunningException):
+    if is_gone(error):
         return False
     if isinstance(error, e2b.TimeoutException | e2b.RateLimitException | e2b.ServiceBusyException):
         return True
     if isinstance(error, httpx.TransportError | json.JSONDecodeError | OSError):
         return True
-    return str(error) == NO_END or is_server_error(error)
+    return str(error) == NO_END or turned_away(error) or is_server_error(error)
+
+
+def is_gone(error: BaseException) -> bool:
+    """Whether the sandbox lives no more."""
+    import e2b
+
+    if isinstance(error, e2b.SandboxNotRunningException | e2b.SandboxNotFoundException):
+        return True
+    # The code interpreter says so in words only.
+    return type(error) is e2b.TimeoutException and any(
+        words in str(error) for words in ("was not found", "was killed")
+    )
+
+
+def turned_away(error: BaseException) -> bool:
+    """Whether a cell was refused before it began, for a reason that may pass."""
+    import e2b
+    import httpx
+
+    if type(error) is e2b.TimeoutException:
+        return "port is not open" in str(error)
+    if type(error) is e2b.SandboxException:
+        return spoken_status(error) == "429" or spoken_status(error).startswith("5")
+    return isinstance(error, httpx.ConnectError)
+
+
+def spoken_status(error: BaseException) -> str:
+    found = SPOKEN.match(str(error))
+    return found[1] if found else ""
 
 
 def is_server_error(error: BaseException) -> bool:
@@ -71,15 +107,10 @@ def explained(error: BaseException, *, creating: bool = False) -> SandboxError |
     import e2b
     import httpx
 
-    # The code interpreter says so in words only.
-    if type(error) is e2b.TimeoutException and (
-        "was not found" in str(error) or "was killed" in str(error)
-    ):
+    if is_gone(error):
         return SandboxError(GONE)
     # Most of E2B's errors are kinds of another: the particular ones come first.
     sentences = (
-        (e2b.SandboxNotRunningException, GONE),
-        (e2b.SandboxNotFoundException, GONE),
         (e2b.SandboxUnreachableException, UNREACHABLE),
         (e2b.AuthenticationException, KEY if creating else NO_ACCESS),
         (e2b.RateLimitException, QUOTA),
@@ -107,7 +138,8 @@ def explained(error: BaseException, *, creating: bool = False) -> SandboxError |
     if isinstance(error, e2b.InvalidArgumentException) and "does not exist" in str(error):
         return SandboxError(f"The working directory cannot be used: {plain(error)}")
     if isinstance(error, e2b.SandboxException):
-        return SandboxError(f"E2B refused: {plain(error)}")
+        known = SPOKEN_SENTENCES.get(spoken_status(error))
+        return SandboxError(known or f"E2B refused: {plain(error)}")
     if str(error) == NO_END:
         return SandboxError(UNREACHABLE)
     return None
@@ -116,4 +148,5 @@ def explained(error: BaseException, *, creating: bool = False) -> SandboxError |
 def plain(error: BaseException) -> str:
     """An error's own words, as the end of a sentence."""
     text = " ".join(str(error).split()).removeprefix("Code.")
+    text = BODY.sub(lambda body: body[1].replace('\\"', '"'), text)
     return (text[:300] or type(error).__name__).rstrip(".") + "."

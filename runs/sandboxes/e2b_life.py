@@ -10,6 +10,9 @@ logger = logging.getLogger(__name__)
 KILL_SECONDS = 10.0
 # How long a kill that fails is repeated; afterwards the sweep finds the sandbox.
 INSIST_SECONDS = 120.0
+# All calls share connections; only this gives a call another one than that on which
+# the last has failed.
+FRESH = {"http_version": "1.1"}
 
 
 class Life:
@@ -27,19 +30,19 @@ class Life:
         """Never less than two thirds of its life lie ahead."""
         import e2b
 
-        wait = self._seconds / 3
+        wait, how = self._seconds / 3, {}
         while True:
             await asyncio.sleep(wait)
-            wait = self._seconds / 3
             try:
-                await self.sandbox.set_timeout(self._seconds)
+                await self.sandbox.set_timeout(self._seconds, **how)
+                wait, how = self._seconds / 3, {}
             except e2b.SandboxNotFoundException:
                 return  # whoever reads from it says so
             except Exception as error:
                 logger.warning(
                     "Sandbox %s: not given more time: %s", self.sandbox.sandbox_id, error
                 )
-                wait = min(5.0, self._seconds / 12)
+                wait, how = min(5.0, self._seconds / 12), FRESH
 
     def leave(self) -> None:
         """Neither prolong nor end it any more: it is another executor's."""
@@ -99,7 +102,7 @@ class Graves:
         delay, left = 0.2, INSIST_SECONDS
         while left > 0:
             try:
-                await sandbox.kill(request_timeout=KILL_SECONDS)
+                await sandbox.kill(request_timeout=KILL_SECONDS, **FRESH)
             except Exception as error:
                 if not will_pass(error):
                     break

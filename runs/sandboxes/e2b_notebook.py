@@ -1,17 +1,22 @@
 """Notebook mode in an E2B sandbox: a cell in the sandbox's own kernel."""
 
 import asyncio
-from collections.abc import Callable
+import json
+import time
+from collections.abc import Awaitable, Callable
 
 from .base import Launch, OutputQueue, SandboxError
-from .e2b_errors import explained
+from .e2b_errors import explained, turned_away, will_pass
 from .e2b_life import Life
 from .e2b_reader import room
 from .rich import put_error, put_result, storable
 
 KILL_SECONDS = 0.6
-LAST_SECONDS = 0.3
 CONTEXT_SECONDS = 60.0
+# How long a cell that E2B turns away is sent again.
+PATIENCE_SECONDS = 30.0
+RETRY_FIRST = 0.2
+RETRY_CAP = 5.0
 
 RATE = "IOPub message rate exceeded"
 GAP = (
@@ -22,9 +27,21 @@ LOST = (
     "The connection to the notebook broke, and E2B stops a cell whose client has left. "
     "Launch the run again; script mode survives this."
 )
+NOT_YET = "E2B does not take the cell yet; it is sent again."
+UNREADABLE = (
+    "The notebook sent an answer that cannot be read, and what the cell still does is lost. "
+    "Launch the run again in script mode."
+)
 # What the sandbox reports as an exception, though it was none of the program's.
 KERNEL_ENDED = ("ContextRestarting", "UnexpectedEndOfExecution")
 DIED = "The kernel died, perhaps out of memory. What the program did is lost."
+
+# The SDK keeps what a cell prints in our memory until the cell ends.
+KEPT_CHARS = 32 * 1024**2
+MUCH = (
+    "The cell printed more than the {:,} characters that a notebook cell in E2B may. "
+    "Print less, or launch it in script mode, which has no such limit."
+)
 
 MIME = {
     "text": "text/plain",
@@ -63,8 +80,6 @@ class E2BNotebook:
         except (SandboxError, asyncio.CancelledError):
             if not self._killed:
                 raise
-        finally:
-            self._work.cancel()
         on_exit(0, code)
         return [code]
 
@@ -72,21 +87,27 @@ class E2BNotebook:
         import httpx
 
         cell = CellOutput(output)
-        try:
-            execution = await self._life.sandbox.run_code(
+
+        async def execute():
+            return await self._life.sandbox.run_code(
                 self._launch.cell.program,
-                **await self._where(),
-                envs=self._launch.env or None,
+                **where,
+                envs=self._launch.env,
                 timeout=0,  # the executor's clock decides
                 on_stdout=cell.on_stdout,
                 on_stderr=cell.on_stderr,
                 on_result=cell.on_result,
                 on_error=cell.on_error,
             )
-        except SandboxError:
-            raise
+
+        try:
+            where = await patiently(self._where, will_pass, output)
+            # It must not be run twice: only what has not begun is sent again.
+            execution = await patiently(execute, turned_away, output)
         except (httpx.RemoteProtocolError, httpx.ReadError) as error:
             raise SandboxError(LOST) from error
+        except json.JSONDecodeError as error:
+            raise SandboxError(UNREADABLE) from error
         except Exception as error:
             raise explained(error) or error from error
         if cell.kernel_ended:
@@ -100,7 +121,8 @@ class E2BNotebook:
             return {} if language == "python" else {"language": language}
         sandbox = self._life.sandbox
         found = await sandbox.commands.run("pwd", cwd=self._launch.cwd)
-        directory = found.stdout.splitlines()[-1]
+        # Its login shell may have said something before, or have left early.
+        directory = (found.stdout.splitlines() or [self._launch.cwd])[-1]
         context = await sandbox.create_code_context(
             cwd=directory, language=language, request_timeout=CONTEXT_SECONDS
         )
@@ -116,18 +138,31 @@ class E2BNotebook:
         ending = asyncio.ensure_future(self._life.end())
         await asyncio.wait({ending}, timeout=KILL_SECONDS)
         if self._work:
-            await asyncio.wait({self._work}, timeout=LAST_SECONDS)
             self._work.cancel()
 
     async def close(self) -> None:
         self._killed = True
         if self._work:
             self._work.cancel()
-            await asyncio.wait({self._work})
         await self._life.end()
 
     # A cell ends with the client that sent it.
     leave = close
+
+
+async def patiently(call: Callable[[], Awaitable], passes, output: OutputQueue):
+    """What `call` returns; called again, for a while, as long as its error `passes`."""
+    until, delay = time.monotonic() + PATIENCE_SECONDS, RETRY_FIRST
+    while True:
+        try:
+            return await call()
+        except Exception as error:
+            if not passes(error) or time.monotonic() + delay > until:
+                raise
+            if delay == RETRY_FIRST:
+                output.put(0, "system", f"{NOT_YET}\n")
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, RETRY_CAP)
 
 
 class CellOutput:
@@ -135,6 +170,7 @@ class CellOutput:
 
     def __init__(self, output: OutputQueue):
         self._output = output
+        self._kept = 0
         self.kernel_ended = False
 
     async def on_stdout(self, message) -> None:
@@ -150,12 +186,18 @@ class CellOutput:
         if text:
             self._output.put(0, stream, storable(text))
             await room(self._output)
+            self._kept += len(text)
+            if self._kept > KEPT_CHARS:
+                raise SandboxError(MUCH.format(KEPT_CHARS))
 
     async def on_result(self, result) -> None:
         bundle = {mime: value for name, mime in MIME.items() if (value := result[name]) is not None}
         if result.chart is not None:
             bundle["chart"] = result.chart.to_dict()
-        put_result(self._output, {"data": {**bundle, **(result.extra or {})}})
+        bundle |= result.extra or {}
+        put_result(self._output, {"data": bundle})
+        # The SDK would keep it, too, until the cell ends.
+        vars(result).clear()
         await room(self._output)
 
     async def on_error(self, error) -> None:

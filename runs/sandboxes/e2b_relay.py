@@ -1,7 +1,8 @@
 """Runs inside the sandbox: keeps a program's output in files and hands it on from there.
 
-Only its text is used by the server; it needs python3 where it runs and nothing of ours.
-Its arguments are MARK TASK OUT_LINE ERR_LINE [LANGUAGE FILE]. The program is in the
+Only its text is used by the server, behind that of e2b_streams; it needs python3 where it
+runs and nothing else of ours.
+Its arguments are MARK BEAT TASK OUT_LINE ERR_LINE [LANGUAGE FILE]. The program is in the
 environment's STREAMSITE_TEXT, or in FILE already; a Python program is always run from
 FILE, in the home directory.
 
@@ -10,8 +11,9 @@ into files and writes what is in them to its own stdout and stderr; it goes on w
 nobody listens. Any later relay, or one without LANGUAGE, follows the files from those
 lines on. Both first write a line of \x1e, MARK and the first relay's process id to either
 stream - what a login shell said before is not the program's - and end with the program's
-exit code. In place of the id one that cannot go on says why; later it ends itself by a
-signal, and another one will say why.
+exit code. In place of the id one that cannot go on says why, and hands on what is kept;
+later it ends itself by a signal, and another one will say why. After BEAT seconds without
+output a line of its own on stdout says that the relay is there.
 """
 
 # ruff: noqa: B905, SIM105 - it runs on whatever Python a sandbox has
@@ -24,76 +26,14 @@ import select
 import sys
 import time
 
-BLOCK = 64 * 1024
+from .e2b_streams import BLOCK, NAMES, Beat, Stream, Stuck, say
+
 # With this much kept and not handed on the program's pipes are not read any more.
 BACKLOG = 64 * 1024 * 1024
 REST_SECONDS = 1.0
 # Output that keeps coming is taken together for so long.
 GATHER_SECONDS = 0.0005
-NAMES = ("stdout", "stderr")
 OURS, USERS = "STREAMSITE_", "STREAMSITE_ENV_"
-
-
-class Stuck(Exception):
-    """Why this relay cannot go on, in a word that the server knows."""
-
-
-class Stream:
-    """One of the two: its file, and how much of it was written and handed on."""
-
-    def __init__(self, directory, name, flags):
-        self.target = 1 + NAMES.index(name)
-        self.file = os.open(os.path.join(directory, name), flags, 0o600)
-        self.pipe = None
-        self.written = 0
-        self.sent = 0
-        self.full = False
-
-    def take(self):
-        """From the program's pipe into the file."""
-        read = os.read(self.pipe, BLOCK)
-        if not read:
-            os.close(self.pipe)
-            self.pipe = None
-        while read:
-            done = os.write(self.file, read)
-            self.written += done
-            read = read[done:]
-
-    def give(self):
-        """From the file to whoever listens, as much as fits."""
-        try:
-            while self.sent < self.written:
-                count = min(self.written - self.sent, BLOCK)
-                self.sent += os.sendfile(self.target, self.file, self.sent, count)
-            self.full = False
-        except BlockingIOError:
-            self.full = True
-        except BrokenPipeError:  # nobody will ever listen
-            self.sent, self.full = self.written, False
-
-    def seek(self, lines):
-        """Begin where line `lines` begins."""
-        at = 0
-        while lines:
-            block = os.pread(self.file, BLOCK, at)
-            if not block:
-                raise Stuck("offset")
-            found = block.count(b"\n")
-            if found < lines:
-                at, lines = at + len(block), lines - found
-                continue
-            end = 0
-            for _ in range(lines):
-                end = block.index(b"\n", end) + 1
-            at, lines = at + end, 0
-        self.sent = at
-
-
-def say(mark, word):
-    line = ("\x1e" + mark + " " + word + "\n").encode()
-    for target in (1, 2):
-        os.write(target, line)
 
 
 def start(directory):
@@ -124,13 +64,15 @@ def program_of(language, file):
         if name.startswith(USERS):
             env[name[len(USERS) :]] = value
     text = os.environ.get("STREAMSITE_TEXT")
+    # Functions are all that a login shell has and hands to no other.
+    bash = ["/bin/bash", "-l"] if "STREAMSITE_LOGIN" in os.environ else ["/bin/bash"]
     if not file:
-        return ["/bin/bash", "-lc", text], env
+        return [*bash, "-c", text], env
     path = os.path.join(os.path.expanduser("~"), file)
     if text is not None:
         with open(path, "w", encoding="utf-8") as written:
             written.write(text)
-    return [*(["/bin/bash", "-l"] if language == "bash" else ["python3", "-u"]), path], env
+    return [*(bash if language == "bash" else ["python3", "-u"]), path], env
 
 
 def spawn(argv, env, streams):
@@ -155,7 +97,7 @@ def spawn(argv, env, streams):
     return child
 
 
-def supervise(directory, child, streams):
+def supervise(directory, child, streams, beat):
     """Until the program has ended and all was handed on; its exit code."""
     wake, waker = os.pipe()
     for fd in (1, 2, wake, waker):
@@ -179,14 +121,14 @@ def supervise(directory, child, streams):
             return code
         if gathering:
             time.sleep(GATHER_SECONDS)
-        gathering = step(directory, streams, wake, deadline)
+        gathering = step(directory, streams, wake, deadline, beat)
 
 
-def step(directory, streams, wake, deadline):
-    """Wait for something to do and do it; whether output came."""
+def step(directory, streams, wake, deadline, beat):
+    """Wait for something to do and do it; whether output came that more may follow at once."""
     poll = select.poll()
     poll.register(wake, select.POLLIN)
-    wait = None
+    waits = [beat.wait()]
     for stream in streams:
         if stream.full:
             poll.register(stream.target, select.POLLOUT)
@@ -195,20 +137,18 @@ def step(directory, streams, wake, deadline):
         if deadline or stream.written - handed_on(directory, stream) < BACKLOG:
             poll.register(stream.pipe, select.POLLIN)
         else:
-            wait = 0.1
+            waits.append(0.1)
     if deadline:
-        wait = min(wait or REST_SECONDS, max(deadline - time.monotonic(), 0))
-    ready = dict(poll.poll(None if wait is None else wait * 1000))
+        waits.append(max(deadline - time.monotonic(), 0))
+    ready = dict(poll.poll(min(waits) * 1000))
     if wake in ready:
         os.read(wake, 512)
-    came = False
+    sizes = [stream.take() for stream in streams if stream.pipe in ready]
     for stream in streams:
-        if stream.pipe in ready:
-            came = True
-            stream.take()
         if not stream.full or stream.target in ready:
             stream.give()
-    return came
+    # A full pipe holds up the program: no time to gather.
+    return bool(sizes) and max(sizes) < BLOCK
 
 
 def handed_on(directory, stream):
@@ -257,38 +197,40 @@ def finish(directory, how):
 
 
 def ending(directory):
-    """The exit code as text, "" while the program goes on. Raises Stuck."""
+    """The exit code as text, or "disk"; "" while the program goes on."""
     try:
-        how = text_of(directory, "exit")
+        return text_of(directory, "exit") or "disk"
     except FileNotFoundError:
         return ""
-    if not how:
-        raise Stuck("disk")
-    return how
 
 
-def is_kept(directory):
-    """Whether the relay that reads the program's pipes still lives."""
+def stuck(directory):
+    """Why nothing will ever say how the program ended; "" if something will."""
     lock = os.open(os.path.join(directory, "lock"), os.O_RDWR)
     try:
+        # Held by the relay that reads the program's pipes.
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        kept = False
     except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
+        kept = True
+    os.close(lock)
+    how = ending(directory)
+    if how == "disk":
+        return how
+    return "" if how or kept else "lost"
 
 
-def check(directory):
-    """Raises Stuck when nothing will ever say how the program ended."""
-    if not os.path.isdir(directory):
-        raise Stuck("absent")
-    kept = is_kept(directory)
-    if not ending(directory) and not kept:
-        raise Stuck("lost")
+def hand_on(streams):
+    """What is kept and was not handed on; whether there was any."""
+    moved = False
+    for stream in streams:
+        stream.written = os.fstat(stream.file).st_size
+        moved = moved or stream.sent < stream.written
+        stream.give()
+    return moved
 
 
-def follow(directory, streams):
+def follow(directory, streams, beat):
     """Hand on what comes until the program has ended; its exit code."""
     place = f"reader-{len(readers(directory)) + 1}"
     place = os.open(os.path.join(directory, place), os.O_WRONLY | os.O_CREAT, 0o600)
@@ -296,27 +238,23 @@ def follow(directory, streams):
     while True:
         # Asked before looking at the files: what comes later is not missed.
         ended = ending(directory)
-        moved = False
-        for stream in streams:
-            stream.written = os.fstat(stream.file).st_size
-            moved = moved or stream.sent < stream.written
-            stream.give()
-        if moved:
+        if hand_on(streams):
             idle = 0
             os.pwrite(place, b"%20d %20d" % tuple(stream.sent for stream in streams), 0)
-        elif ended:
+        elif ended.isdigit():
             return int(ended)
+        elif idle % 200 == 199 and stuck(directory):
+            raise Stuck
         else:
             idle += 1
             time.sleep(0.001 if idle < 100 else 0.005)
-        if idle % 200 == 199:
-            check(directory)
+        beat.wait()
 
 
 def main():
-    mark, task, *lines = sys.argv[1:5]
+    mark, seconds, task, *lines = sys.argv[1:6]
     directory = os.path.join(os.path.expanduser("~"), ".streamsite", task)
-    program = sys.argv[5:]
+    program = sys.argv[6:]
     said = False
     try:
         streams = start(directory) if program else None
@@ -324,17 +262,23 @@ def main():
             child = spawn(*program_of(*program), streams)
             said = True
             say(mark, str(os.getpid()))
-            os._exit(supervise(directory, child, streams))
-        check(directory)
+            os._exit(supervise(directory, child, streams, Beat(mark, seconds, streams)))
+        if not os.path.isdir(directory):
+            raise Stuck("absent")
         streams = [Stream(directory, name, os.O_RDONLY) for name in NAMES]
         for stream, line in zip(streams, lines):
             stream.seek(int(line))
+        word = stuck(directory)
         said = True
-        say(mark, text_of(directory, "pid"))
-        os._exit(follow(directory, streams))
+        say(mark, word or text_of(directory, "pid"))
+        if word:
+            hand_on(streams)
+            os._exit(1)
+        os._exit(follow(directory, streams, Beat(mark, seconds, streams)))
     except (Stuck, OSError) as error:
         word = error.strerror if isinstance(error, OSError) else str(error)
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        # EFBIG: where files may not grow for ever.
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             word = "disk"
             if os.path.isdir(directory):
                 finish(directory, "")

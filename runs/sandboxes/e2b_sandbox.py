@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from .base import Launch, Offsets, OutputQueue, Process, SandboxError
-from .e2b_errors import explained
+from .e2b_errors import explained, is_gone
 from .e2b_life import Life
 from .e2b_reader import TaskReader
 
@@ -20,17 +20,17 @@ STDIN_BYTES = 32 * 1024
 class E2BSandbox:
     """One run's processes in a sandbox of its own."""
 
-    def __init__(self, launch: Launch, life: Life, offsets: Offsets, patience: float):
+    def __init__(self, launch: Launch, life: Life, offsets: Offsets, patience: float, beat: float):
         self.id = life.sandbox.sandbox_id
         self._launch = launch
         self._life = life
         self._offsets = offsets
         self._patience = patience
+        self._beat = beat
         self._readers: dict[int, asyncio.Future[TaskReader]] = {
             part.task: asyncio.get_running_loop().create_future() for part in launch.processes
         }
         self._turns = {part.task: asyncio.Lock() for part in launch.processes}
-        self._closed_inputs: set[int] = set()
         self._work: set[asyncio.Task] = set()
         self._killed = False
 
@@ -57,8 +57,9 @@ class E2BSandbox:
 
     async def _carry(self, process: Process, output: OutputQueue, on_exit) -> int:
         reader = TaskReader(
-            self._life.sandbox, self._launch, process, self._offsets, output, self._patience
-        )
+            self._life.sandbox, self._launch, process, self._offsets, output,
+            self._patience, self._beat,
+        )  # fmt: skip
         self._readers[process.task].set_result(reader)
         code = await reader.read()
         on_exit(process.task, code)
@@ -74,17 +75,15 @@ class E2BSandbox:
         if task not in self._readers:
             raise SandboxError(f"This run has no task {task}.")
         async with self._turns[task]:
-            if task in self._closed_inputs:
-                raise SandboxError("The program's input is closed already.")
             await self._send(task, text)
 
     async def _send(self, task: int, text: str | None) -> None:
-        commands = self._life.sandbox.commands
         try:
             async with asyncio.timeout(STDIN_SECONDS):
-                pid = await asyncio.shield((await asyncio.shield(self._readers[task])).pid)
+                reader = await asyncio.shield(self._readers[task])
+                pid = await asyncio.shield(reader.pid)
+                commands = reader.sandbox.commands
                 if text is None:
-                    self._closed_inputs.add(task)
                     await commands.close_stdin(pid)
                     return
                 sent = text.encode(errors="replace")
@@ -93,7 +92,8 @@ class E2BSandbox:
         except TimeoutError:
             raise SandboxError("The program does not read its input; try again later.") from None
         except Exception as error:
-            if "stdin" in str(error) or "not found" in str(error):
+            closed = "stdin" in str(error) or "not found" in str(error)
+            if closed and not is_gone(error):
                 raise SandboxError("The program's input is closed already.") from error
             raise explained(error) or error from error
 

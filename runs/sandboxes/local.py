@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -270,7 +270,7 @@ class LocalBackend:
         place.give(workdir.home)
         return place
 
-    async def sweep(self, living: set[str]) -> int:
+    async def sweep(self, living: Mapping[str, str]) -> int:
         return await asyncio.to_thread(self._sweep, set(living))
 
     def _sweep(self, living: set[str]) -> int:

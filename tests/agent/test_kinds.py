@@ -2,7 +2,7 @@ from unittest import mock
 
 from django.test import SimpleTestCase, override_settings
 
-from runs.kinds import NotConfigured, check_configured, launch_of, parse_spec
+from runs.kinds import InvalidSpec, NotConfigured, check_configured, launch_of, parse_spec
 from runs.sandboxes.script import ARGUMENT_BYTES, check_environment
 
 OURS = {"ANTHROPIC_API_KEY": "our key", "ANTHROPIC_BASE_URL": "http://ours"}
@@ -46,6 +46,26 @@ class LaunchTests(SimpleTestCase):
         ):
             self.assertEqual(launch(env=env).env, env | {"STREAMSITE_PROMPT_1": "Do it."})
 
+    def test_nothing_replaces_the_prompt(self):
+        env = launch(env={"STREAMSITE_PROMPT_1": "Another."}).env
+        self.assertEqual(env["STREAMSITE_PROMPT_1"], "Do it.")
+        spec = {"kind": "agent", "program": "hi", "env": {"STREAMSITE_PROMPT_2": "More."}}
+        with self.assertRaisesMessage(InvalidSpec, "Choose a name without STREAMSITE_"):
+            parse_spec(spec)
+
+    def test_nothing_runs_before_its_program_beside_our_key(self):
+        for name in (
+            "PYTHONSTARTUP", "LD_PRELOAD", "BASH_ENV", "ENV", "BROWSER", "NODE_OPTIONS",
+            "GCONV_PATH", "SHELLOPTS", "BASH_FUNC_ls",
+        ):  # fmt: skip
+            with self.subTest(name):
+                spec = {"kind": "agent", "program": "hi", "env": {name: "x"}}
+                with self.assertRaisesMessage(InvalidSpec, "bring your own ANTHROPIC_API_KEY"):
+                    parse_spec(spec)
+                parse_spec({**spec, "env": {name: "x", "ANTHROPIC_API_KEY": "theirs"}})
+                parse_spec({**spec, "kind": "command"})
+        parse_spec({"kind": "agent", "program": "hi", "env": {"ENVIRONMENT": "test"}})
+
     def test_no_other_kind_has_the_key(self):
         for kind, program in (("command", "env"), ("python", "1"), ("parallel", ["env"])):
             made = launch_of(
@@ -59,6 +79,38 @@ class LaunchTests(SimpleTestCase):
 
 
 CONFIGURED = {"ANTHROPIC_API_KEY": "key", "SANDBOX": "local", "LOCAL_NETWORK": True}
+
+
+class LanguageTests(SimpleTestCase):
+    LANGUAGES = ("javascript", "typescript", "r", "java", "bash")
+
+    def spec(self, language, mode="notebook"):
+        values = {"kind": "python", "mode": mode, "program": "1", "language": language}
+        return parse_spec(values)
+
+    @override_settings(SANDBOX="e2b")
+    def test_in_e2b_a_cell_has_its_language(self):
+        for language in ("python", *self.LANGUAGES):
+            self.assertEqual(self.spec(language).language, language)
+        self.assertEqual(self.spec("").language, "python")
+        sentence = "Here it can only be python, javascript, typescript, r, java, bash."
+        with self.assertRaisesMessage(InvalidSpec, sentence):
+            self.spec("cobol")
+        with self.assertRaisesMessage(InvalidSpec, "Here it can only be python."):
+            self.spec("r", mode="script")
+
+    @override_settings(SANDBOX="local")
+    def test_locally_there_is_python_only(self):
+        for language in self.LANGUAGES:
+            with self.assertRaisesMessage(InvalidSpec, "Here it can only be python."):
+                self.spec(language)
+
+    def test_a_cell_gets_it(self):
+        made = launch_of(
+            run_id="r", owner="alice", kind="python", mode="notebook", language="r", program="1",
+            env={}, cwd="", stdin=False,
+        )  # fmt: skip
+        self.assertEqual(made.cell.language, "r")
 
 
 class ConfiguredTests(SimpleTestCase):

@@ -2,21 +2,31 @@
 
 import io
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from django.test import SimpleTestCase
 
-from runs.sandboxes import agent_main
 from runs.sandboxes.agent_main import LINE_BYTES, Conversation, Events, Refused
 
 
 @dataclass
 class TextBlock:
     text: str
+
+
+@dataclass
+class ThinkingBlock:
+    thinking: str
+    signature: str = ""
+
+
+@dataclass
+class ToolUseBlock:
+    id: str
+    name: str
+    input: dict
 
 
 @dataclass
@@ -50,6 +60,11 @@ class StreamEvent:
 class SystemMessage:
     subtype: str
     data: dict
+
+
+@dataclass
+class RateLimitEvent:
+    rate_limit_info: Any
 
 
 @dataclass
@@ -89,10 +104,15 @@ class MessageTests(SimpleTestCase):
         self.assertEqual([data["text"] for _, data in events], ["a", "b"])
 
     def test_text_that_was_not_is_said_whole(self):
-        other = AssistantMessage([TextBlock("cd")], message_id="m2")
+        other = AssistantMessage([ThinkingBlock("hm"), TextBlock("cd")], message_id="m2")
         events = printed(*streamed("ab"), other)
         self.assertEqual(
-            events, [("text", {"text": "ab", "block": 1}), ("text", {"text": "cd", "block": 2})]
+            events,
+            [
+                ("text", {"text": "ab", "block": 1}),
+                ("thinking", {"thinking": "hm", "block": 2}),
+                ("text", {"text": "cd", "block": 3}),
+            ],
         )
 
     def test_subagents_keep_apart_from_their_agent(self):
@@ -101,6 +121,40 @@ class MessageTests(SimpleTestCase):
         events = printed(*outer[:3], *inner, outer[3])
         blocks = [(d["text"], d["block"], d.get("parent_tool_use_id")) for _, d in events]
         self.assertEqual(blocks, [("outer", 1, None), ("inner", 2, "t1"), ("more", 1, None)])
+
+    def test_whatever_a_subagent_does_is_marked(self):
+        use = ToolUseBlock("t2", "Bash", {"command": "ls"})
+        events = printed(
+            AssistantMessage([use, TextBlock("a")], "t1"),
+            UserMessage([ToolResultBlock("t2", "b")], "t1"),
+        )
+        self.assertEqual([type for type, _ in events], ["tool_use", "text", "tool_result"])
+        self.assertEqual({data["parent_tool_use_id"] for _, data in events}, {"t1"})
+
+    def test_thinking_comes_in_pieces_too(self):
+        start, block, *_ = streamed("")
+        deltas = [
+            StreamEvent({"type": "content_block_delta", "delta": delta})
+            for delta in (
+                {"type": "thinking_delta", "thinking": "Let me"},
+                {"type": "thinking_delta", "thinking": ""},
+                {"type": "thinking_delta", "thinking": " see."},
+                {"type": "signature_delta", "signature": "x"},
+            )
+        ]
+        events = printed(start, block, *deltas, AssistantMessage([ThinkingBlock("Let me see.")]))
+        self.assertEqual(
+            events,
+            [
+                ("thinking", {"thinking": "Let me", "block": 1}),
+                ("thinking", {"thinking": " see.", "block": 1}),
+            ],
+        )
+
+    def test_a_stream_without_its_beginning(self):
+        for left_out, block in ((1, 1), (2, 0)):
+            events = printed(*streamed("a")[left_out:])
+            self.assertEqual(events, [("text", {"text": "a", "block": block})])
 
     def test_contents_that_are_strings(self):
         events = printed(AssistantMessage("by the agent"), UserMessage("to the agent"))
@@ -117,12 +171,27 @@ class MessageTests(SimpleTestCase):
             [("tool_result", {"tool_use_id": "t1", "content": content, "is_error": True})],
         )
 
+    def test_tool_results_that_tell_of_no_error(self):
+        without = SimpleNamespace(tool_use_id="t2", content={"type": "advisor_result"})
+        events = printed(
+            UserMessage([ToolResultBlock("t1", "x", None)]), AssistantMessage([without])
+        )
+        self.assertEqual([data["is_error"] for _, data in events], [False, False])
+
     def test_a_result_with_an_error_is_told_once(self):
         said = AssistantMessage([TextBlock("API Error: 529")], error="server_error")
         result = ResultMessage(is_error=True, result="API Error: 529")
         events = printed(said, result)
         self.assertEqual([type for type, _ in events], ["error_msg", "result"])
         self.assertEqual(events[0][1]["message"], "API Error: 529")
+        self.assertTrue(events[1][1]["is_error"])
+
+    def test_an_error_without_words(self):
+        blocks = [ToolUseBlock("t2", "Bash", {})]
+        [(type, data)] = printed(AssistantMessage(blocks, error="server_error"))
+        self.assertEqual((type, data["message"]), ("error_msg", "server_error"))
+        _, (type, data) = printed(ResultMessage(is_error=True, result=None))
+        self.assertEqual((type, data["message"]), ("error_msg", "The agent ended with an error."))
 
     def test_errors_by_subtype_alone(self):
         result = ResultMessage(subtype="error_max_turns", result=None, errors=["Too many turns"])
@@ -131,12 +200,44 @@ class MessageTests(SimpleTestCase):
         self.assertEqual(error, {"error": "error_max_turns", "message": "Too many turns"})
 
     def test_a_refused_key_ends_it(self):
-        with self.assertRaisesMessage(Refused, "HTTP 401"):
-            printed(SystemMessage("api_retry", {"error_status": 401}))
+        for status in (401, 403):
+            with self.assertRaisesMessage(Refused, f"HTTP {status}"):
+                printed(SystemMessage("api_retry", {"error_status": status}))
+
+    def test_a_retry_is_told(self):
+        data = {"error": "overloaded", "attempt": 2, "max_retries": 9}
+        for more, words in (({"error_status": 529}, "failed (HTTP 529)."), ({}, "API failed.")):
+            [(_, told)] = printed(SystemMessage("api_retry", data | more))
+            self.assertIn(f"{words} Trying again, 2 of 9.", told["message"])
+            self.assertEqual((told["error"], told["retrying"]), ("overloaded", True))
 
     def test_messages_that_say_nothing(self):
         ping = StreamEvent({"type": "ping"})
-        self.assertEqual(printed(SystemMessage("init", {}), ping), [])
+        self.assertEqual(printed(SystemMessage("init", {}), RateLimitEvent({}), ping), [])
+
+
+class SecretTests(SimpleTestCase):
+    KEY = "sk-ant-0123456789"
+
+    def said(self, *pieces: str, parent=None) -> tuple[str, list[str]]:
+        out = io.BytesIO()
+        conversation = Conversation(Events(out, [self.KEY]))
+        for event in streamed(*pieces, parent=parent):
+            conversation.take(event)
+        conversation.take(StreamEvent({"type": "content_block_stop"}, parent))
+        texts = [json.loads(line)["data"]["text"] for line in out.getvalue().splitlines()]
+        return "".join(texts), texts
+
+    def test_a_key_that_is_generated_in_pieces_is_masked(self):
+        text = f"It is {self.KEY}, or {self.KEY[:8]}"
+        masked = text.replace(self.KEY, "***")
+        for cut in range(1, len(text)):
+            for pieces in ((text[:cut], text[cut:]), tuple(text)):
+                self.assertEqual(self.said(*pieces)[0], masked)
+
+    def test_only_what_could_begin_a_key_waits(self):
+        self.assertEqual(self.said("Hello", " s", "ir", ".")[1], ["Hello", " ", "sir", "."])
+        self.assertEqual(self.said("ends in s", parent="tool")[1], ["ends in ", "s"])
 
 
 class LineTests(SimpleTestCase):
@@ -155,27 +256,20 @@ class LineTests(SimpleTestCase):
             self.assertEqual((data["truncated"], data["tool_use_id"]), (True, "t1"))
         self.assertEqual(json.loads(self.line(content=many))["data"], {"truncated": True})
 
+    def test_no_more_is_left_out_than_must_be(self):
+        for content, limit in (
+            (["x" * 600_000] * 3, 100_000),
+            (["x" * 50_000] * 40, 10_000),
+            (["x" * 9_999] * 500, 1_000),
+        ):
+            parts = json.loads(self.line(content=content))["data"]["content"]
+            self.assertEqual(set(parts), {"x" * limit + "…"})
+
     def test_half_a_surrogate_pair_is_replaced(self):
         self.assertEqual(json.loads(self.line(text="a\ud800b"))["data"]["text"], "a?b")
 
     def test_secrets_are_masked(self):
-        line = self.line(['se"cret-value'], text='the se"cret-value, twice: se"cret-value')
+        line = self.line(
+            ['se"cret-value', "twice", ""], text='the se"cret-value, twice: se"cret-value'
+        )
         self.assertEqual(json.loads(line)["data"]["text"], "the ***, twice: ***")
-
-
-class MainTests(SimpleTestCase):
-    def run_program(self, *flags) -> tuple[int, list[dict]]:
-        done = subprocess.run(
-            [sys.executable, *flags, agent_main.__file__],
-            env={"STREAMSITE_PROMPT_1": "Do ", "STREAMSITE_PROMPT_2": "it."},
-            capture_output=True, timeout=30,
-        )  # fmt: skip
-        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
-
-    def test_without_its_sdk_it_says_so(self):
-        code, (start, error, complete) = self.run_program("-S")
-        self.assertEqual(code, 1)
-        self.assertEqual(start, {"type": "start", "data": {"prompt": "Do it."}})
-        self.assertEqual(error["data"]["error"], "not_installed")
-        self.assertEqual(complete, {"type": "complete", "data": {"status": "failed"}})
-        self.assertTrue(Path(agent_main.__file__).exists())

@@ -7,21 +7,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runs.sandboxes.base import Offset
+from runs.sandboxes.e2b_streams import beat
 from runs.sandboxes.e2b_text import ReaderText
 
 # Bytes that make and break characters and lines.
 BYTES = st.lists(
     st.sampled_from([b"a", b"\n", b"\xc3", b"\xa4", b"\xe2\x82\xac", b"\xf0\x9f", b"\x98\x80",
-                     b"\xff", b"\xed\xa0", b"\0", b"\r", b"\x1e", "\u2028".encode()]),
+                     b"\xff", b"\xed\xa0", b"\0", b"\r", b"\x1e", b"\x1emark ", "\u2028".encode()]),
     max_size=60,
 ).map(b"".join)  # fmt: skip
 NOISE = st.sampled_from([b"", b"welcome\n", b"\xc3", b"\x1emark", b"\x1e\n\xff"])
 
 
-def bytes_from_line(whole, lines):
-    """What a reader in the sandbox hands over from that line on."""
-    parts = whole.split(b"\n")
-    return b"\n".join(parts[lines:])
+def bytes_from_line(whole, lines, beats=()):
+    """What a reader in the sandbox hands over from that line on, with beats in between."""
+    at = sum(len(line) + 1 for line in whole.split(b"\n")[:lines])
+    parts = []
+    for place in beats:
+        if place >= at:
+            parts += [whole[at:place], beat(b"mark", whole[max(0, place - 3) : place])]
+            at = place
+    return b"".join(parts) + whole[at:]
 
 
 class Sdk:
@@ -50,7 +56,8 @@ class ReaderTextTests(SimpleTestCase):
         draw = data.draw
         whole, got, offset = draw(BYTES), "", Offset()
         for last in (*[False] * draw(st.integers(0, 4)), True):
-            said = draw(NOISE) + b"\x1emark 7\n" + bytes_from_line(whole, offset.lines)
+            beats = cuts_of(whole, draw)
+            said = draw(NOISE) + b"\x1emark 7\n" + bytes_from_line(whole, offset.lines, beats)
             reader, sdk = ReaderText("mark", offset), Sdk()
             reaches = len(said) if last else draw(st.integers(0, len(said)))
             texts = list(sdk.texts(said[:reaches], cuts_of(said[:reaches], draw)))
@@ -78,3 +85,10 @@ class ReaderTextTests(SimpleTestCase):
         self.assertEqual(reader.offset, Offset(3, 3))
         self.assertEqual(reader.feed("c\nd"), "\ufffdc\nd")
         self.assertEqual(reader.offset, Offset(4, 1))
+
+    def test_a_line_that_only_began_like_a_beat_is_the_programs(self):
+        reader = ReaderText("mark", Offset(0, 1))
+        self.assertEqual(reader.feed("\x1emark 7\n_abc\n\x1emark "), "ab")
+        self.assertEqual(reader.feed("xyz\x1e"), "c\n\x1emark x")
+        self.assertEqual(reader.end(), "yz\x1e")
+        self.assertEqual(reader.offset, Offset(1, 10))

@@ -42,12 +42,13 @@ class Use:
     name: str
     input: dict
     id: str = field(default_factory=lambda: f"toolu_{secrets.token_hex(8)}")
+    piece: int = PIECE
 
     def begin(self) -> dict:
         return {"type": "tool_use", "id": self.id, "name": self.name, "input": {}}
 
     def deltas(self) -> Iterator[dict]:
-        for text in pieces(json.dumps(self.input), PIECE):
+        for text in pieces(json.dumps(self.input), self.piece):
             yield {"type": "input_json_delta", "partial_json": text}
 
 

@@ -52,6 +52,11 @@ class E2BDouble:
         return self._ask("state")["calls"]
 
     @property
+    def asked(self) -> list[dict]:
+        """What the code interpreters were asked to do."""
+        return self._ask("state")["asked"]
+
+    @property
     def sandboxes(self) -> list[dict]:
         """Those that live."""
         return self._ask("state")["sandboxes"]

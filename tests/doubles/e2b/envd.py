@@ -36,20 +36,32 @@ class Frames:
         self._sandbox = sandbox
         self._fault = fault if fault and fault.frames >= 0 else None
         self._left = fault.frames if fault else 0
+        self._silent = False
+        self.stuck = False
 
     async def event(self, event: dict) -> None:
-        if self._fault:
+        if self._fault and not self._silent:
             if not self._left:
                 await self._go_wrong(self._fault.then)
             self._left -= 1
-        await self._exchange.send(frame({"event": event}))
+        if not self._silent:
+            await self._exchange.send(frame({"event": event}))
 
     async def end(self, error: dict | None = None) -> None:
+        if self._silent:
+            await self._exchange.left()
+            raise Gone
         await self._exchange.send(frame({"error": error} if error else {}, end=True))
         await self._exchange.end()
 
     async def _go_wrong(self, how) -> None:
-        if how == "cut":
+        if how == "silent":
+            self._silent = True
+            return
+        if how == "stuck":
+            self.stuck = True
+            await asyncio.shield(self._sandbox.ended)
+        elif how == "cut":
             self._exchange.cut()
         elif how == "die":
             self._sandbox.end()
@@ -113,6 +125,8 @@ class Envd:
         events = asyncio.ensure_future(self._events(process, subscriber, frames, exchange))
         try:
             await asyncio.wait({left, events}, return_when=asyncio.FIRST_COMPLETED)
+            if frames.stuck:  # it does not even notice that the client has left
+                await asyncio.wait({events})
             if not events.done():
                 raise Gone
             events.result()

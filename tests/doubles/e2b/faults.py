@@ -16,7 +16,9 @@ class Fault:
     becomes JSON) and does not carry the call out; `cut` breaks the connection
     instead of carrying it out, `lost` after carrying it out. In a stream, after `frames` frames,
     `then` is "cut", "end" (a clean end without an end event), "die" (the sandbox
-    ends), or {"code", "message"} for an error in the end frame.
+    ends), "silent" (nothing arrives any more, and nothing says so), "stuck" (likewise,
+    and what is to be sent holds up the process for ever), or {"code", "message"} for an
+    error in the end frame.
     """
 
     call: str

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import secrets
+import shutil
 import time
 from collections import deque
 
@@ -11,8 +12,9 @@ from .exchange import Exchange, Gone
 from .faults import Fault
 from .sandboxes import FakeSandbox
 
-# What other languages run by: enough to see that the language is passed on.
+# Run by an interpreter where there is one; the rest say which language was asked for.
 SHELLS = {"bash": ["bash", "-c"], "javascript": ["node", "-e"]}
+LANGUAGES = ("python", "javascript", "typescript", "r", "java", "bash")
 MIME = {
     "text": "text/plain",
     "html": "text/html",
@@ -83,8 +85,7 @@ class Kernels:
         try:
             while True:
                 if left == 0:
-                    self._sandbox.end() if fault.then == "die" else exchange.cut()
-                    raise Gone
+                    await self._go_wrong(fault.then, exchange)
                 line = asyncio.ensure_future(anext(lines, None))
                 await asyncio.wait({line, gone}, return_when=asyncio.FIRST_COMPLETED)
                 if not line.done():
@@ -94,11 +95,25 @@ class Kernels:
                 if line.result() is None:
                     break
                 left = None if left is None else left - 1
-                await exchange.send(json.dumps(line.result()).encode() + b"\n")
+                await self._send(exchange, line.result())
             await exchange.end()
         finally:
             gone.cancel()
             self._sandbox.streams.discard(exchange)
+
+    async def _send(self, exchange: Exchange, line: dict) -> None:
+        text = json.dumps(line, ensure_ascii=self._settings["ascii"])
+        await exchange.send(text.encode() + b"\n")
+
+    async def _go_wrong(self, how, exchange: Exchange) -> None:
+        if how == "die":
+            self._sandbox.end()
+        elif how == "cut":
+            exchange.cut()
+        else:  # the cell ends with an error that is none of the program's
+            await self._send(exchange, error(how["code"], how["message"], ""))
+            await exchange.end()
+        raise Gone
 
     async def close(self) -> None:
         for context in self._contexts.values():
@@ -175,11 +190,15 @@ class Context:
             yield line_of("error", reply["content"])
 
     async def _run_shell(self, code: str, env: dict):
-        if self.language not in SHELLS:
+        shell = SHELLS.get(self.language)
+        if self.language not in LANGUAGES:
             yield error("UnknownLanguage", f"no kernel for {self.language}", "")
             return
+        if shell is None or not shutil.which(shell[0]):
+            yield stream_line("stdout", f"{self.language} was asked to run: {code}\n")
+            return
         process = await asyncio.create_subprocess_exec(
-            *SHELLS[self.language], code, cwd=self.cwd, env=self._sandbox.environment(env),
+            *shell, code, cwd=self.cwd, env=self._sandbox.environment(env),
             stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         out, _ = await process.communicate()

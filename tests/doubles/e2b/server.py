@@ -19,6 +19,7 @@ SETTINGS = {
     "chunk_bytes": 32 * 1024,  # what is read from a pipe at once
     "keepalive_seconds": 0.0,  # 0: as the client asks
     "iopub_limit": 1000.0,  # messages a second
+    "ascii": True,  # whether cells answer in ASCII, as E2B was seen to
     "profile": "",  # what login shells of new sandboxes run
     "page": 100,  # sandboxes in one answer of list
 }
@@ -33,6 +34,7 @@ class Double:
         self.sandboxes: dict[str, FakeSandbox] = {}
         self.by_key: dict[str, FakeSandbox] = {}
         self.calls: Counter[str] = Counter()
+        self.asked: list[dict] = []  # of the code interpreters
         self.faults = Faults()
         self._control = ControlPlane(self)
         self._envd = Envd(self)
@@ -85,6 +87,7 @@ class Double:
             }
             await exchange.answer(502, gone)
         elif port == JUPYTER_PORT:
+            self.asked.append({"call": call, **exchange.json()})
             sandbox.kernels = sandbox.kernels or Kernels(sandbox, self.settings)
             await sandbox.kernels.handle(call, exchange, fault)
         elif call not in OPEN_CALLS and exchange.headers.get("x-access-token") != sandbox.token:
@@ -110,6 +113,7 @@ class Double:
             case "reset":
                 self.faults.clear()
                 self.calls.clear()
+                self.asked.clear()
                 self.settings = dict(SETTINGS)
                 for sandbox in list(self.sandboxes.values()):
                     await sandbox.close()
@@ -127,6 +131,7 @@ class Double:
         living = [sandbox for sandbox in self.sandboxes.values() if not sandbox.ended.done()]
         return {
             "calls": dict(self.calls),
+            "asked": self.asked,
             "sandboxes": [
                 {
                     **sandbox.info(),
