@@ -12,6 +12,7 @@ import orjson
 from django.conf import settings
 from django.core.exceptions import RequestAborted
 
+from .. import metrics
 from ..execution import dispatch
 from ..models import Run
 from ..streaming.database import read, write
@@ -78,9 +79,10 @@ async def watch_run(scope: dict, receive, send, run_id: str) -> None:
         await close(send, refused.code)
         return
     viewer = Viewer(identity, run, send)
-    code = await first_to_end(
-        viewer.show(after), viewer.obey(receive), close_code_when_refused(identity, run_id)
-    )
+    with metrics.SOCKET_VIEWERS.track_inprogress():
+        code = await first_to_end(
+            viewer.show(after), viewer.obey(receive), close_code_when_refused(identity, run_id)
+        )
     if code is not None:
         await close(send, code)
 

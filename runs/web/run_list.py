@@ -5,6 +5,7 @@ import logging
 
 from django.core.exceptions import RequestAborted
 
+from .. import metrics
 from ..models import Run
 from ..streaming.database import read
 from ..streaming.feed import feeds
@@ -24,9 +25,10 @@ async def watch_runs(scope: dict, receive, send) -> None:
     except Refused as refused:
         await close(send, refused.code)
         return
-    code = await first_to_end(
-        _show(identity, send), _until_left(receive, send), close_code_when_refused(identity)
-    )
+    with metrics.LIST_VIEWERS.track_inprogress():
+        code = await first_to_end(
+            _show(identity, send), _until_left(receive, send), close_code_when_refused(identity)
+        )
     if code is not None:
         await close(send, code)
 

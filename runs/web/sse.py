@@ -9,6 +9,7 @@ from contextlib import aclosing
 import orjson
 from django.conf import settings
 
+from .. import metrics
 from ..streaming.database import read
 from ..streaming.follow import Changed, Ended, Gone, Idle, Output, follow
 from ..streaming.wire import Batch
@@ -62,7 +63,8 @@ async def stream(
 
     await exchange.start(200, HEADERS)
     await exchange.write(OPENING)
-    await first_to_end(send(), exchange.gone(), until_refused(identity, run_id))
+    with metrics.SSE_VIEWERS.track_inprogress():
+        await first_to_end(send(), exchange.gone(), until_refused(identity, run_id))
     await exchange.finish()
 
 
