@@ -1,4 +1,4 @@
-"""Serving with the embedded executor: what the commands quickstart and serve share."""
+"""Serving: what the commands quickstart and serve share."""
 
 import ipaddress
 import socket
@@ -12,16 +12,20 @@ from runs.execution import dispatch
 from .server import CannotListen, serve
 
 
-def serve_with_executor(
+def serve_site(
     host: str, port: int, say: Callable[[str], None], *, confined_or_loopback: bool = False
 ) -> None:
     """Serve until SIGTERM or Ctrl-C, telling with `say` where and with which sandbox.
+
+    On SQLite with the embedded executor; with PostgreSQL and Redis workers carry the runs.
 
     With `confined_or_loopback`, programs that would run unconfined are refused
     unless only this machine can reach us. Raises CommandError with a sentence.
     """
 
     async def start() -> None:
+        if settings.IS_SHARED:
+            return await dispatch.attach()
         await dispatch.start()
         sandbox = dispatch.describe_sandbox()
         if confined_or_loopback and not sandbox["confined"] and not is_loopback(host):
@@ -34,8 +38,11 @@ def serve_with_executor(
     def ready(host: str, port: int) -> None:
         sandbox = dispatch.describe_sandbox()
         say(f"streamsite is at http://{_shown(host)}:{port}/")
-        say(f"Sandbox: {sandbox['name']}. {sandbox['sentence']}")
-        say(f"Data: {settings.DATA_DIR}")
+        if settings.IS_SHARED:
+            say("Runs are carried by workers: manage.py worker.")
+        else:
+            say(f"Sandbox: {sandbox['name']}. {sandbox['sentence']}")
+            say(f"Data: {settings.DATA_DIR}")
         say("Ctrl-C ends it.")
 
     try:

@@ -3,8 +3,10 @@
 import hashlib
 import os
 import secrets
+from importlib.util import find_spec
 from pathlib import Path
 
+import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -57,6 +59,26 @@ def read_secret_key(data_dir: Path) -> str:
     if key := path.read_text().strip():
         return key
     raise ImproperlyConfigured(f"{path} is empty; delete it, or set STREAMSITE_SECRET_KEY.")
+
+
+def postgresql(url: str) -> dict:
+    """Django's settings for it. Raises ImproperlyConfigured."""
+    try:
+        found = dj_database_url.parse(url)
+    except ValueError:
+        found = {}
+    if found.get("ENGINE") != "django.db.backends.postgresql":
+        raise ImproperlyConfigured(
+            "DATABASE_URL must look like postgresql://user:password@host:5432/name. "
+            "Unset it to keep everything in SQLite in the data dir."
+        )
+    # The threads of the recorder and the readers keep theirs; requests share these.
+    found["CONN_HEALTH_CHECKS"] = True
+    found["CONN_MAX_AGE"] = env_number("STREAMSITE_DATABASE_SECONDS", 60)
+    found["OPTIONS"] = {"connect_timeout": 5, "application_name": "streamsite"} | found.get(
+        "OPTIONS", {}
+    )
+    return found
 
 
 DATA_DIR = private_directory(
@@ -118,31 +140,43 @@ SQLITE_SYNCHRONOUS = os.environ.get("STREAMSITE_SQLITE_SYNCHRONOUS", "NORMAL").u
 if SQLITE_SYNCHRONOUS not in ("NORMAL", "FULL"):
     raise ImproperlyConfigured("STREAMSITE_SQLITE_SYNCHRONOUS must be NORMAL or FULL.")
 
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": DATA_DIR / "db.sqlite3",
-        "OPTIONS": {
-            # IMMEDIATE: a transaction that reads first and writes later cannot
-            # be refused half-way because another writer came between.
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
-            "init_command": (
-                "PRAGMA journal_mode=WAL;"
-                f"PRAGMA synchronous={SQLITE_SYNCHRONOUS};"
-                "PRAGMA cache_size=-2000;"
-            ),
-        },
-        # A file, because the recorder and the readers have connections of their own.
-        "TEST": {"NAME": DATA_DIR / "test.sqlite3"},
-    }
+SQLITE = {
+    "ENGINE": "django.db.backends.sqlite3",
+    "NAME": DATA_DIR / "db.sqlite3",
+    "OPTIONS": {
+        # IMMEDIATE: a transaction that reads first and writes later cannot
+        # be refused half-way because another writer came between.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": (
+            "PRAGMA journal_mode=WAL;"
+            f"PRAGMA synchronous={SQLITE_SYNCHRONOUS};"
+            "PRAGMA cache_size=-2000;"
+        ),
+    },
+    # A file, because the recorder and the readers have connections of their own.
+    "TEST": {"NAME": DATA_DIR / "test.sqlite3"},
 }
-if os.environ.get("DATABASE_URL"):
-    raise ImproperlyConfigured(
-        "DATABASE_URL is set, but this version runs on SQLite only; unset it."
-    )
-
+DATABASE_URL = os.environ.get("DATABASE_URL", "")
 REDIS_URL = os.environ.get("REDIS_URL", "")
+if DATABASE_URL and not REDIS_URL:
+    raise ImproperlyConfigured(
+        "DATABASE_URL is set and REDIS_URL is not. With PostgreSQL several processes share "
+        "the work and tell each other of output over Redis: set REDIS_URL, too. "
+        "Or unset DATABASE_URL to keep everything in SQLite in the data dir."
+    )
+# With both, any number of processes share the work: see README, "Scale out".
+IS_SHARED = bool(DATABASE_URL)
+if IS_SHARED:
+    if find_spec("procrastinate") is None:
+        raise ImproperlyConfigured(
+            "DATABASE_URL is set, but the extra `scale` is not installed. "
+            "Run pip install -e '.[scale]', or unset DATABASE_URL."
+        )
+    INSTALLED_APPS.append("procrastinate.contrib.django")
+    PROCRASTINATE_IMPORT_PATHS = ["runs.execution.jobs"]
+DATABASES = {"default": postgresql(DATABASE_URL) if DATABASE_URL else SQLITE}
+
 CHANNEL_LAYERS = {
     "default": (
         {
@@ -240,7 +274,10 @@ OUTPUT_CAP_BYTES = env_number("STREAMSITE_OUTPUT_CAP_BYTES", 64 * 1024**2, low=6
 # End a run that reaches the cap instead of dropping the middle of its output.
 OUTPUT_CAP_ENDS_RUN = env_flag("STREAMSITE_OUTPUT_CAP_ENDS_RUN")
 STALL_SECONDS = env_number("STREAMSITE_STALL_SECONDS", 30)
-LEASE_SECONDS = env_number("STREAMSITE_LEASE_SECONDS", 30, low=1)
+# Others may take a run over when its executor has not been heard of for so long.
+LEASE_SECONDS = env_number("STREAMSITE_LEASE_SECONDS", 6 if IS_SHARED else 30, low=1)
+# What a worker that is stopped gives runs that nobody else could go on with.
+GRACE_SECONDS = env_number("STREAMSITE_GRACE_SECONDS", 30)
 VIEWER_STALL_SECONDS = env_number("STREAMSITE_VIEWER_STALL_SECONDS", 30, low=1)
 VIEWER_RECHECK_SECONDS = env_number("STREAMSITE_VIEWER_RECHECK_SECONDS", 30, low=1)
 PING_SECONDS = 15
@@ -259,5 +296,6 @@ LOGGING = {
         "daphne": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
         "httpx": {"level": "WARNING"},  # tells of every call to E2B
+        "procrastinate": {"level": "WARNING"},  # tells of every job
     },
 }

@@ -25,6 +25,8 @@ class Site:
     Stopped and started again it keeps its data dir; close() removes it.
     """
 
+    command = "quickstart"
+
     def __init__(self, **environment: str):
         self._directory = tempfile.TemporaryDirectory(prefix="streamsite-site-")
         self.data_dir = Path(self._directory.name)
@@ -50,7 +52,7 @@ class Site:
     def start(self, port: int = 0, seconds: float = 30) -> None:
         self.printed = []
         self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "quickstart", "--port", str(port)],
+            [sys.executable, "manage.py", self.command, "--port", str(port)],
             cwd=ROOT, env=self._environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip

@@ -17,7 +17,9 @@ class ReadmeTests(SimpleTestCase):
     def test_every_setting_has_a_row_and_every_row_is_a_setting(self):
         rows = set(re.findall(r"^\| `([A-Z_0-9]+)`", section("Settings"), re.M))
         code = "".join(path.read_text() for path in (ROOT / "streamsite").rglob("*.py"))
-        self.assertEqual(rows, set(re.findall(r'"((?:STREAMSITE_|REDIS_)[A-Z_0-9]+)"', code)))
+        self.assertEqual(
+            rows, set(re.findall(r'"((?:STREAMSITE_|REDIS_|DATABASE_)[A-Z_0-9]+)"', code))
+        )
 
     def test_the_two_commands_are_one_line_each(self):
         for title in ("Run it", "Test it"):

@@ -1,15 +1,12 @@
 """Carrying one run from its sandbox to its final status."""
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
 
 from django.conf import settings
-from django.db.models import DateTimeField
-from django.db.models.functions import Now
 
 from .. import metrics
 from ..fields import Unreadable
@@ -17,11 +14,12 @@ from ..models import Run, Status
 from ..sandboxes.base import Backend, Offset, OutputQueue, Piece, Sandbox, SandboxError
 from ..streaming import database
 from ..streaming.drafting import Drafting
-from ..streaming.feed import announce
+from ..streaming.feed import announce_stored
 from ..streaming.lines import Draft
 from ..streaming.masking import Secrets
 from ..streaming.recorder import LeaseLost, Recorder, Recording
-from .outcome import Outcome, ended_early, of_exit_codes, task_states
+from .outcome import Outcome, agent_error, ended_early, of_exit_codes, task_states, traceback_end
+from .recovery import started_at
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +42,7 @@ class Carrier:
         self._queue = OutputQueue()
         self._sandbox: Sandbox | None = None
         self._early: Outcome | None = None
+        self._is_lost = False
         self._ending = asyncio.Event()
         self._codes: dict[int, int | None] = {}
         self._raised = ""
@@ -59,10 +58,19 @@ class Carrier:
             self._early = Outcome(status, error=error)
             self._ending.set()
 
+    def lose(self) -> None:
+        """The run is another executor's, or shall be: let go of it, and record nothing more."""
+        self._is_lost = True
+        self._ending.set()
+
     async def send_stdin(self, task: int, text: str | None) -> None:
         """Raises SandboxError if the program cannot be given it."""
         if self._sandbox is None:
-            raise SandboxError("The program has not started yet. Try again in a moment.")
+            raise SandboxError(
+                "The program is not running any more. Launch it again to send input."
+                if self._codes or self._early
+                else "The program has not started yet. Try again in a moment."
+            )
         await self._sandbox.send_stdin(task, text)
 
     async def carry(self) -> None:
@@ -71,6 +79,10 @@ class Carrier:
             self._recording = await self._recorder.open(self.run, self._backend.can_attach)
             try:
                 outcome = await self._execute(self._recording)
+                if self._backend.can_attach:
+                    # What is not stored yet goes with the sandbox.
+                    await self._recording.flush()
+                    await self._check_held()
             except LeaseLost:
                 await self._leave_sandbox()
                 raise
@@ -117,6 +129,8 @@ class Carrier:
         task, ending = asyncio.ensure_future(work), asyncio.ensure_future(self._ending.wait())
         try:
             await asyncio.wait({task, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if self._is_lost:
+                raise LeaseLost
             if task.done() or not self._early:
                 return await task
             return None
@@ -126,16 +140,21 @@ class Carrier:
             await asyncio.gather(task, ending, return_exceptions=True)
 
     async def _begin(self, recording: Recording, sandbox: Sandbox) -> None:
-        before = time.monotonic()
-        if not await database.write(Run.objects.begin, self.run, sandbox.id):
+        begun, self._started_at = await database.insist(self._write_begin, sandbox.id)
+        if not begun:
             raise LeaseLost
-        self._started_at = (before + time.monotonic()) / 2
         recording.start_clock(self._started_at)
         self._last_output = time.monotonic()
         self._aside(self._tell())
 
+    def _write_begin(self, sandbox_id: str) -> tuple[bool, float]:
+        """Whether it is ours, and about when its clock started, as time.monotonic()."""
+        before = time.monotonic()
+        begun = Run.objects.begin(self.run, sandbox_id)
+        return begun, (before + time.monotonic()) / 2
+
     async def _go_on(self, recording: Recording) -> None:
-        self._started_at = time.monotonic() - await database.read(_running_for, self.run.pk)
+        self._started_at = await database.insist(started_at, self.run.pk)
         recording.start_clock(self._started_at)
         self._last_output = time.monotonic()
         await recording.remark(
@@ -147,7 +166,7 @@ class Carrier:
         self._aside(self._set_waiting(reason))
 
     async def _set_waiting(self, reason: str) -> None:
-        if await database.write(Run.objects.set_waiting, self.run, reason):
+        if await database.insist(Run.objects.set_waiting, self.run, reason):
             await self._tell()
 
     async def _run_program(self, recording: Recording, sandbox: Sandbox) -> Outcome:
@@ -167,7 +186,12 @@ class Carrier:
                     f"The run took longer than its timeout of {self.run.timeout:g} s. "
                     "Launch it with a longer one, or with 0 for none.",
                 )
+            if self._is_lost:
+                raise LeaseLost
+            if pump in done:
+                await pump  # before the program's end only because it failed
             if work not in done:
+                await self._check_held()
                 await self._kill(sandbox, work)
             self._queue.close()
             await pump
@@ -176,6 +200,11 @@ class Carrier:
             for task in (work, pump, ending):
                 task.cancel()
             await asyncio.gather(work, pump, ending, return_exceptions=True)
+
+    async def _check_held(self) -> None:
+        """Raises LeaseLost if the sandbox is another's, who goes on with it."""
+        if self._backend.can_attach and await database.insist(Run.objects.is_elsewhere, self.run):
+            raise LeaseLost
 
     async def _kill(self, sandbox: Sandbox, work: asyncio.Future) -> None:
         await sandbox.kill()
@@ -222,9 +251,9 @@ class Carrier:
         data = piece.data.decode() if piece.data is not None else None
         drafts = drafting.feed(piece.task, piece.stream, piece.text, data, piece.at)
         if piece.stream == "error":
-            self._raised = f"The program raised {_last_of(drafts[0].text)}."
+            self._raised = f"The program raised {traceback_end(drafts[0].text)}."
         elif self.run.kind == "agent":
-            self._raised = next(filter(None, map(_agent_error, drafts)), self._raised)
+            self._raised = next(filter(None, map(agent_error, drafts)), self._raised)
         return drafts
 
     async def check_stall(self) -> None:
@@ -236,7 +265,7 @@ class Carrier:
 
     async def _set_stalled(self, stalled: bool) -> None:
         self._stalled = stalled
-        if await database.write(Run.objects.set_stalled, self.run, stalled):
+        if await database.insist(Run.objects.set_stalled, self.run, stalled):
             if stalled and self._recording:
                 with suppress(LeaseLost):
                     await self._recording.remark(
@@ -257,11 +286,11 @@ class Carrier:
             self._aside(self._set_tasks(tasks))
 
     async def _set_tasks(self, tasks: list[dict]) -> None:
-        if await database.write(Run.objects.set_tasks, self.run, tasks):
+        if await database.insist(Run.objects.set_tasks, self.run, tasks):
             await self._tell()
 
     async def _tell(self) -> None:
-        announce(await database.read(_as_stored, self.run.pk))
+        await announce_stored(self.run.pk)
 
     async def _finish(self, recording: Recording, outcome: Outcome) -> None:
         await self._settle()
@@ -274,7 +303,7 @@ class Carrier:
                 "the output passed the cap."
             )
         await recording.flush()
-        if not await database.write(self._write_end, outcome):
+        if not await database.insist(self._write_end, outcome):
             raise LeaseLost
         await self._tell()
 
@@ -296,7 +325,7 @@ class Carrier:
         """After a mistake of ours: the run must not stay `running` for it."""
         outcome = Outcome(Status.FAILED, error="streamsite failed. The server's log says why.")
         with suppress(Exception):
-            await database.write(self._write_end, outcome)
+            await database.insist(self._write_end, outcome)
             await self._tell()
 
     # --- housekeeping ----------------------------------------------------------
@@ -319,30 +348,3 @@ class Carrier:
     async def _settle(self) -> None:
         while self._side_tasks:
             await asyncio.gather(*self._side_tasks, return_exceptions=True)
-
-
-def _running_for(run_pk: int) -> float:
-    """Seconds since the run's start, both by the database's clock."""
-    row = Run.objects.annotate(now=Now(output_field=DateTimeField())).get(pk=run_pk)
-    return (row.now - row.started_at).total_seconds()
-
-
-def _as_stored(run_pk: int) -> Run:
-    return Run.objects.get(pk=run_pk)
-
-
-def _agent_error(draft: Draft) -> str:
-    """What an agent's own event says of its failure; "" of any other output."""
-    if draft.data is None or '"error_msg"' not in draft.data:
-        return ""
-    event = json.loads(draft.data)
-    data = event.get("data")
-    if event["type"] != "error_msg" or not isinstance(data, dict) or data.get("retrying"):
-        return ""
-    return f"The agent failed: {str(data.get('message') or data.get('error'))[:300].rstrip('.')}."
-
-
-def _last_of(text: str) -> str:
-    """The last line of a traceback: what was raised."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip()[:300].rstrip(".") if lines else "an error"

@@ -6,18 +6,21 @@ from collections.abc import Awaitable, Callable
 
 from django.conf import settings
 
-from ..models import Run, Status
+from .. import metrics
+from ..models import ACTIVE, Run, Status
 from ..sandboxes.base import Backend
 from ..streaming import database
 from ..streaming.feed import announce, feeds
 from ..streaming.recorder import Recorder
 from .carrier import Carrier
-from .recovery import take_over_runs
+from .recovery import Contact, take_over_expired, take_over_runs
 
 log = logging.getLogger(__name__)
 
 # How long it takes at most until runs and cancels of other processes are noticed.
 LOOK_SECONDS = 1.0
+# Where jobs tell of runs this finds those whose job was lost.
+SHARED_LOOK_SECONDS = 3.0
 STOP_SECONDS = 8.0
 SWEEP_SECONDS = 60.0
 
@@ -27,12 +30,18 @@ class Executor:
 
     All methods but wake_from_thread() and end_from_thread() belong to the event
     loop that start() was called in. `name` tells this executor from all others.
+    With `is_shared` there may be others: then leases alone say which runs are whose.
     """
 
-    def __init__(self, backend: Backend, name: str, limit: int):
+    def __init__(self, backend: Backend, name: str, limit: int, is_shared: bool = False):
         self.backend = backend
         self.name = name
         self._limit = limit
+        self._is_shared = is_shared
+        # One user leaves a tenth of the places to the others.
+        self._most_of_one = limit - limit // 10
+        self._contact = Contact(settings.LEASE_SECONDS)
+        self._strays: set[int] = set()
         self._recorder = Recorder(feeds.deliver)
         self._carriers: dict[int, Carrier] = {}
         self._carrying: set[asyncio.Task] = set()
@@ -50,20 +59,26 @@ class Executor:
         """Raises SandboxError if no program could run here."""
         await self.backend.start()
         self._recorder.start()
-        for run in await take_over_runs(self._recorder, self.name, self.backend):
-            self._carry(run)
+        self._expose()
+        if not self._is_shared:
+            for run in await take_over_runs(self._recorder, self.name, self.backend):
+                self._carry(run)
         if not self.backend.can_attach:
-            # Nothing of ours is older than this moment.
-            await self.backend.sweep(set())
+            # Nothing that this machine has for other runs is of any use.
+            await self.backend.sweep(await self._living() if self._is_shared else {})
+        look = SHARED_LOOK_SECONDS if self._is_shared else LOOK_SECONDS
+        repeated = [
+            (self._claim_all, look),
+            (self._notice_cancels, LOOK_SECONDS),
+            (self._renew, settings.LEASE_SECONDS / 4),
+            (self._check_stalls, max(settings.STALL_SECONDS / 3, 0.05)),
+            (self._sweep, SWEEP_SECONDS),
+        ]
+        if self._is_shared:
+            repeated.append((self._take_over_expired, LOOK_SECONDS))
         self._side_tasks = [
             asyncio.create_task(_forever(what, seconds), name=what.__name__)
-            for what, seconds in (
-                (self._claim_all, LOOK_SECONDS),
-                (self._notice_cancels, LOOK_SECONDS),
-                (self._renew, settings.LEASE_SECONDS / 3),
-                (self._check_stalls, max(settings.STALL_SECONDS / 3, 0.05)),
-                (self._sweep, SWEEP_SECONDS),
-            )
+            for what, seconds in repeated
         ]
         self._side_tasks.append(asyncio.create_task(self._claim_when_woken(), name="claim"))
 
@@ -80,6 +95,31 @@ class Executor:
         await self._recorder.close()
         await self.backend.close()
 
+    async def drain(self, seconds: float, error: str) -> None:
+        """Claim nothing more, hand over what another executor can go on with, let the
+        rest end for so long, then stop()."""
+        self._stopping = True
+        if self.backend.can_attach:
+            await asyncio.gather(*map(self._hand_over, list(self._carriers.values())))
+        if self._carrying:
+            await asyncio.wait(self._carrying, timeout=seconds)
+        await self.stop(error)
+
+    async def _hand_over(self, carrier: Carrier) -> None:
+        if carrier.run.mode == "notebook":
+            return
+        carrier.lose()
+        tasks = [task for task in self._carrying if task.get_name() == _task_name(carrier.run)]
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_SECONDS)
+        await database.insist(Run.objects.release, carrier.run.pk, self.name)
+
+    async def carry_next(self) -> None:
+        """Claim the run whose turn it is, if there is one, and carry it to its end."""
+        run = await self._claim_next()
+        if run is not None:
+            await asyncio.wait({self._carry(run)})
+
     def wake_from_thread(self) -> None:
         """There is a new queued run."""
         self._loop.call_soon_threadsafe(self._wakeup.set)
@@ -90,6 +130,18 @@ class Executor:
 
     def carrier(self, run_pk: int) -> Carrier | None:
         return self._carriers.get(run_pk)
+
+    def _expose(self) -> None:
+        """Let the metrics look at us whenever somebody asks for them, from any thread."""
+        metrics.RUNS_CARRIED.set_function(lambda: len(self._carriers))
+        metrics.SANDBOXES_OPEN.labels(self.backend.name).set_function(
+            lambda: self.backend.open_count
+        )
+        metrics.WAITING_RUNS.set_function(lambda: len(self._recorder.waiting()))
+        metrics.WAITING_BYTES.set_function(lambda: sum(self._recorder.waiting()))
+        for status in Status:
+            if status not in ACTIVE:
+                metrics.RUNS_ENDED.labels(status)  # from zero on, so that a first one shows
 
     # --- side tasks ------------------------------------------------------------
 
@@ -103,24 +155,50 @@ class Executor:
                 log.exception("Claiming failed; the look each second goes on")
 
     async def _claim_all(self) -> None:
-        while not self._stopping and len(self._carriers) < self._limit:
-            run = await database.write(
-                Run.objects.claim_next, self.name, settings.LEASE_SECONDS, self._served
-            )
-            if run is None or run.pk in self._carriers:
-                return
+        while run := await self._claim_next():
             self._carry(run)
 
-    def _carry(self, run: Run) -> None:
+    async def _claim_next(self) -> Run | None:
+        if self._stopping or len(self._carriers) >= self._limit:
+            return None
+        run = await database.write(
+            Run.objects.claim_next, self.name, settings.LEASE_SECONDS, self._served,
+            self._most_of_one,
+        )  # fmt: skip
+        if run is None or run.pk in self._carriers:
+            return None
+        return run if await self._may_begin(run) else None
+
+    async def _may_begin(self, run: Run) -> bool:
+        """Whether we may still carry what was ours when the claim was made."""
+        if self._stopping and self._is_shared:
+            await database.insist(Run.objects.release, run.pk, self.name)
+            return False
+        return True
+
+    def _carry(self, run: Run) -> asyncio.Task:
         carrier = self._carriers[run.pk] = Carrier(run, self.backend, self._recorder)
         announce(run)
-        task = asyncio.create_task(carrier.carry(), name=f"run {run.public_id}")
+        task = asyncio.create_task(carrier.carry(), name=_task_name(run))
         self._carrying.add(task)
-        task.add_done_callback(lambda task: self._carried(task, run.pk))
+        task.add_done_callback(lambda task: self._carried(task, carrier))
+        return task
 
-    def _carried(self, task: asyncio.Task, run_pk: int) -> None:
+    async def _take_over_expired(self) -> None:
+        """Runs whose executor is dead, frozen or without its database."""
+        if self._stopping or not self._contact.may_judge:
+            return
+        for run in await take_over_expired(self._recorder, self.name, self.backend, self._may_take):
+            if await self._may_begin(run):
+                self._carry(run)
+
+    def _may_take(self, run_pk: int) -> bool:
+        """Not what we carry: it was ours, and we have not let go of it yet."""
+        return self._contact.may_judge and not self._stopping and run_pk not in self._carriers
+
+    def _carried(self, task: asyncio.Task, carrier: Carrier) -> None:
         self._carrying.discard(task)
-        self._carriers.pop(run_pk, None)
+        del self._carriers[carrier.run.pk]
         self._wakeup.set()
 
     async def _notice_cancels(self) -> None:
@@ -134,19 +212,42 @@ class Executor:
             carrier.end(Status.CANCELLED, "The run was cancelled.")
 
     async def _renew(self) -> None:
-        if self._carriers:
-            await database.write(Run.objects.renew, self.name, settings.LEASE_SECONDS)
+        if not (self._carriers or self._is_shared):
+            return
+        carried = dict(self._carriers)
+        held = await database.insist(Run.objects.renew, self.name, settings.LEASE_SECONDS)
+        self._contact.made()
+        await self._release_strays(held)
+        for run_pk, carrier in carried.items():
+            # One that has ended meanwhile is not lost.
+            is_ours = run_pk in held or self._carriers.get(run_pk) is not carrier
+            if not is_ours and await database.read(Run.objects.is_elsewhere, carrier.run):
+                carrier.lose()
+
+    async def _release_strays(self, held: set[int]) -> None:
+        """Runs that are ours by a claim whose answer was lost: for whoever takes them."""
+        strays = held - self._carriers.keys()
+        # Once is no proof: it may be about to be carried, or to be ended as lost.
+        for run_pk in strays & self._strays:
+            log.warning("Run %d is ours and nobody carries it: it is let go of.", run_pk)
+            await database.insist(Run.objects.release, run_pk, self.name)
+        self._strays = strays
+
+    async def _living(self) -> dict[str, str]:
+        return await database.read(Run.objects.held_sandboxes)
 
     async def _sweep(self) -> None:
         """Kill sandboxes that outlived their run, wherever it was carried."""
-        if self.backend.can_attach:
-            living = await database.read(Run.objects.held_ids)
-            if killed := await self.backend.sweep(living):
-                log.warning("%d sandboxes had outlived their runs.", killed)
+        if self.backend.can_attach and (killed := await self.backend.sweep(await self._living())):
+            log.warning("%d sandboxes had outlived their runs.", killed)
 
     async def _check_stalls(self) -> None:
         for carrier in list(self._carriers.values()):
             await carrier.check_stall()
+
+
+def _task_name(run: Run) -> str:
+    return f"run {run.public_id}"
 
 
 async def _forever(what: Callable[[], Awaitable[None]], seconds: float) -> None:
@@ -154,6 +255,8 @@ async def _forever(what: Callable[[], Awaitable[None]], seconds: float) -> None:
     while True:
         try:
             await what()
+        except database.AWAY as error:
+            log.warning("%s failed, trying again in %g s: %s", what.__name__, seconds, error)
         except Exception:
             log.exception("%s failed, trying again in %g s", what.__name__, seconds)
         await asyncio.sleep(seconds)

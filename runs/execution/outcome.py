@@ -1,9 +1,11 @@
 """How a run ended, in the words that people read."""
 
+import json
 import signal
 from dataclasses import dataclass, field, replace
 
 from ..models import Status
+from ..streaming.lines import Draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +72,20 @@ def task_states(
             state = {"status": rest.value, "exit_code": None}
         states.append(state)
     return states
+
+
+def agent_error(draft: Draft) -> str:
+    """What an agent's own event says of its failure; "" of any other output."""
+    if draft.data is None or '"error_msg"' not in draft.data:
+        return ""
+    event = json.loads(draft.data)
+    data = event.get("data")
+    if event["type"] != "error_msg" or not isinstance(data, dict) or data.get("retrying"):
+        return ""
+    return f"The agent failed: {str(data.get('message') or data.get('error'))[:300].rstrip('.')}."
+
+
+def traceback_end(traceback: str) -> str:
+    """The last line of a traceback."""
+    lines = [line for line in traceback.splitlines() if line.strip()]
+    return lines[-1].strip()[:300].rstrip(".") if lines else "an error"

@@ -1,13 +1,19 @@
 """After a crash: runs that nobody carries any more go on, or get their end."""
 
+import asyncio
 import logging
+import time
+from collections.abc import Callable
 
 from django.conf import settings
+from django.db.models import DateTimeField
+from django.db.models.functions import Now
 
-from ..models import HELD, Run, Status
+from .. import metrics
+from ..models import Run, Status
 from ..sandboxes.base import Backend
 from ..streaming import database
-from ..streaming.feed import announce
+from ..streaming.feed import announce_stored
 from ..streaming.recorder import LeaseLost, Recorder
 from .outcome import task_states
 
@@ -23,23 +29,57 @@ async def take_over_runs(recorder: Recorder, executor: str, backend: Backend) ->
     """Take what a dead executor left: what can go on is returned, the rest ends as `lost`.
 
     For the one executor of a SQLite file: every run held by another name has lost
-    its executor, whatever its lease says. A run that was starting has run nothing
-    yet, since its sandbox stands on the row before anything runs in it.
+    its executor, whatever its lease says.
     """
-    goes_on, lost = [], 0
-    for run_pk in await database.read(_left_behind, executor):
-        run = await database.write(Run.objects.take_over, run_pk, executor, settings.LEASE_SECONDS)
-        if run is None:
-            continue
-        why = _why_lost(run, backend)
-        if why:
-            await _end(recorder, run, why)
-            lost += 1
+    runs = await database.write(_claim_left_behind, executor)
+    goes_on, lost = [], {}
+    for run in runs:
+        if why := _why_lost(run, backend):
+            lost[run] = why
         else:
             goes_on.append(run)
-    if goes_on or lost:
-        log.warning("Of an earlier server's runs %d go on, %d are lost.", len(goes_on), lost)
+    await _end_all(recorder, lost)
+    if runs:
+        log.warning("Of an earlier server's runs %d go on, %d are lost.", len(goes_on), len(lost))
     return goes_on
+
+
+def _claim_left_behind(executor: str) -> list[Run]:
+    held = Run.objects.held_ones().exclude(executor=executor)
+    pks = list(held.order_by("pk").values_list("pk", flat=True))
+    taken = (Run.objects.take_over(pk, executor, settings.LEASE_SECONDS) for pk in pks)
+    return [run for run in taken if run]
+
+
+async def take_over_expired(
+    recorder: Recorder, executor: str, backend: Backend, may_take: Callable[[int], bool]
+) -> list[Run]:
+    """The same for runs whose lease has run out, where there are several executors.
+
+    `may_take` is asked for each, from another thread, at the last moment: the list may
+    have been as long in coming as the heartbeats of those who are judged by it.
+    """
+    runs = await database.write(_claim_expired, executor, may_take)
+    goes_on, lost = [], {}
+    for run in runs:
+        # What was starting has run nothing yet: its sandbox stands on the row before
+        # anything runs in it.
+        has_begun = run.status == Status.RUNNING or run.sandbox != backend.name
+        if has_begun and (why := _why_lost(run, backend)):
+            lost[run] = why
+        else:
+            goes_on.append(run)
+    for what, some in (("goes on here", goes_on), ("is lost", lost)):
+        for run in some:
+            log.warning("Run %s %s: its worker let its lease run out.", run.public_id, what)
+    await _end_all(recorder, lost)
+    return goes_on
+
+
+def _claim_expired(executor: str, may_take: Callable[[int], bool]) -> list[Run]:
+    pks = Run.objects.expired(executor)
+    taken = (Run.objects.claim(pk, executor, settings.LEASE_SECONDS) for pk in pks if may_take(pk))
+    return [run for run in taken if run]
 
 
 def _why_lost(run: Run, backend: Backend) -> str:
@@ -53,6 +93,44 @@ def _why_lost(run: Run, backend: Backend) -> str:
     return ""
 
 
+def started_at(run_pk: int) -> float:
+    """When the run started, by the database's clock, as time.monotonic()."""
+    row = Run.objects.annotate(now=Now(output_field=DateTimeField())).get(pk=run_pk)
+    return time.monotonic() - (row.now - row.started_at).total_seconds()
+
+
+class Contact:
+    """Whether we may judge others by their leases.
+
+    Only while our own heartbeats succeed in time, and not for one lease after they did
+    not: the same database, or the same machine, may have kept others from theirs.
+    """
+
+    def __init__(self, lease_seconds: float):
+        self._lease = lease_seconds
+        self._last = time.monotonic()
+        self._judges_from = self._last
+
+    def made(self) -> None:
+        """A heartbeat of ours was stored."""
+        if not self._is_fresh():
+            self._judges_from = time.monotonic() + self._lease
+        self._last = time.monotonic()
+
+    @property
+    def may_judge(self) -> bool:
+        return self._is_fresh() and time.monotonic() >= self._judges_from
+
+    def _is_fresh(self) -> bool:
+        # Heartbeats are a quarter of a lease apart. Whoever missed one beside us in an
+        # outage shorter than this has another before its lease is over.
+        return time.monotonic() - self._last <= self._lease / 2
+
+
+async def _end_all(recorder: Recorder, lost: dict[Run, str]) -> None:
+    await asyncio.gather(*(_end(recorder, run, why) for run, why in lost.items()))
+
+
 async def _end(recorder: Recorder, run: Run, why: str) -> None:
     recording = await recorder.open(run)
     try:
@@ -60,18 +138,11 @@ async def _end(recorder: Recorder, run: Run, why: str) -> None:
         await recording.flush()
     except LeaseLost:
         return
-    await database.write(_finish, run, why)
-    announce(await database.read(_as_stored, run.pk))
-
-
-def _left_behind(executor: str) -> list[int]:
-    held = Run.objects.filter(status__in=HELD).exclude(executor=executor)
-    return list(held.order_by("pk").values_list("pk", flat=True))
+    await database.insist(_finish, run, why)
+    await announce_stored(run.pk)
 
 
 def _finish(run: Run, why: str) -> None:
-    Run.objects.finish(run, Status.LOST, error=why, tasks=task_states(run.tasks, {}, Status.LOST))
-
-
-def _as_stored(run_pk: int) -> Run:
-    return Run.objects.get(pk=run_pk)
+    tasks = task_states(run.tasks, {}, Status.LOST)
+    if Run.objects.finish(run, Status.LOST, error=why, tasks=tasks):
+        metrics.RUNS_ENDED.labels(Status.LOST).inc()

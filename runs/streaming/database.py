@@ -6,12 +6,19 @@ Each thread keeps its own connection, so a viewer costs neither.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
+
+log = logging.getLogger(__name__)
 
 READERS = 2
+RETRY_FIRST = 0.05
+RETRY_CAP = 1.0
+# What the database says of its own state; trying again helps.
+AWAY = (OperationalError, InterfaceError)
 
 _writer = ThreadPoolExecutor(1, "database-writer")
 _readers = ThreadPoolExecutor(READERS, "database-reader")
@@ -35,6 +42,27 @@ async def write(function: Callable, *args):
 async def read(function: Callable, *args):
     """Run `function` on a reader thread. It must not write."""
     return await asyncio.get_running_loop().run_in_executor(_readers, _call, function, args)
+
+
+async def insist(function: Callable, *args, through: Callable = write):
+    """write() or read(), tried again until the database answers.
+
+    A try whose answer was lost may have been done, so `function` must bear being
+    done twice.
+    """
+    delay = RETRY_FIRST
+    while True:
+        try:
+            return await through(function, *args)
+        except AWAY as error:
+            name = getattr(function, "__name__", function)
+            log.warning("The database does not do %s, trying again: %s", name, _first_line(error))
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, RETRY_CAP)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def close_connections() -> None:

@@ -10,13 +10,15 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import partial
 
 from django.db.models import Q
 
 from .. import metrics
-from ..models import ACTIVE, Run
+from ..models import IS_ACTIVE, Run
 from . import database
+from .hints import Hints, hints
 from .wire import Batch, run_json
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,19 @@ class State:
         words = (str(run.status), run.title, run.waiting_for)
         version = (run.epoch, *words, run.stalled, tasks, dropped)
         return cls(version, run.last_seq, run.is_final, run_json(run))
+
+    def to_message(self) -> dict:
+        version, last_seq, is_final, run = astuple(self)
+        return {"version": version, "last_seq": last_seq, "is_final": is_final, "run": run}
+
+    @classmethod
+    def from_message(cls, message: dict) -> "State":
+        return cls(**{**message, "version": _as_tuples(message["version"])})
+
+
+def _as_tuples(value):
+    # On its way over the layer a tuple becomes a list.
+    return tuple(map(_as_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 class News:
@@ -138,13 +153,20 @@ class Feed:
 class Feeds:
     """All feeds of this process, and the one query a second that backs them."""
 
-    def __init__(self):
+    def __init__(self, hints: Hints):
         self._feeds: dict[int, Feed] = {}
         self._listeners: set[asyncio.Queue] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looking: asyncio.Task | None = None
         self._listing: asyncio.Task | None = None
         self._listed: asyncio.Task | None = None
+        self._hints = hints
+        self._ears: dict[int, asyncio.Task] = {}
+
+    def attach(self) -> None:
+        """From here on what is told goes to other processes, whether we have readers or not."""
+        self._loop = asyncio.get_running_loop()
+        self._hints.attach()
 
     @asynccontextmanager
     async def join(self, run_pk: int) -> AsyncIterator[Feed]:
@@ -152,6 +174,8 @@ class Feeds:
         feed = self._feeds.get(run_pk)
         if feed is None:
             feed = self._feeds[run_pk] = Feed(run_pk)
+            if self._hints.are_sent:
+                self._ears[run_pk] = asyncio.create_task(self._listen(run_pk), name="hints")
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look_after_quiet_ones(), name="feeds")
         feed.readers += 1
@@ -161,11 +185,34 @@ class Feeds:
             feed.readers -= 1
             if not feed.readers and self._feeds.get(run_pk) is feed:
                 del self._feeds[run_pk]
+                if ear := self._ears.pop(run_pk, None):
+                    ear.cancel()
+
+    async def _listen(self, run_pk: int) -> None:
+        async def look() -> None:
+            # What came before we listened was told to nobody here.
+            found = await database.read(_states, [run_pk])
+            self._compare(run_pk, found.get(run_pk))
+
+        await self._hints.listen(_group(run_pk), partial(self._hear, run_pk), look)
+
+    def _hear(self, run_pk: int, message: dict) -> None:
+        feed = self._feeds.get(run_pk)
+        if feed is None:
+            return
+        if message["type"] == "state":
+            feed.tell(State.from_message(message["state"]))
+        else:
+            feed.deliver([Batch(*batch) for batch in message["batches"]])
 
     def deliver(self, run_pk: int, batches: list[Batch]) -> None:
         """From the recorder of this process, on the event loop."""
         if feed := self._feeds.get(run_pk):
             feed.deliver(batches)
+        if self._hints.are_sent:
+            for batch in batches:
+                message = {"type": "batches", "batches": [astuple(batch)]}
+                self._hints.send(_group(run_pk), message, len(batch.lines))
 
     def tell(self, run: Run) -> None:
         """A run as it is in the database now. From any thread."""
@@ -180,6 +227,7 @@ class Feeds:
     def _tell(self, run_pk: int, state: State) -> None:
         if feed := self._feeds.get(run_pk):
             feed.tell(state)
+        self._hints.send(_group(run_pk), {"type": "state", "state": state.to_message()})
         for listener in self._listeners:
             listener.put_nowait(run_pk)
 
@@ -246,6 +294,10 @@ class Feeds:
             feed.tell(state)
 
 
+def _group(run_pk: int) -> str:
+    return f"run.{run_pk}"
+
+
 def _states(pks: list[int]) -> dict[int, State]:
     return {run.pk: State.of(run) for run in Run.objects.filter(pk__in=pks)}
 
@@ -257,7 +309,7 @@ def _all_listed() -> tuple[int, dict[int, tuple]]:
 
 def _listed(newest: int) -> dict[int, tuple]:
     """What changes of the active runs, and of those that are newer than `newest`."""
-    rows = Run.objects.filter(Q(status__in=ACTIVE) | Q(pk__gt=newest)).values_list(
+    rows = Run.objects.filter(IS_ACTIVE | Q(pk__gt=newest)).values_list(
         "pk", "status", "title", "stalled", "last_seq"
     )
     return {row[0]: row[1:] for row in rows}
@@ -272,4 +324,13 @@ def announce(run: Run) -> None:
     feeds.tell(run)
 
 
-feeds = Feeds()
+async def announce_stored(run_pk: int) -> None:
+    """announce() for whoever has not read the run again."""
+    announce(await database.insist(_stored, run_pk, through=database.read))
+
+
+def _stored(run_pk: int) -> Run:
+    return Run.objects.get(pk=run_pk)
+
+
+feeds = Feeds(hints)

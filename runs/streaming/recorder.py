@@ -207,7 +207,7 @@ class Recorder:
 
         `count_offsets`: keep on the row how far the program's output was consumed.
         """
-        last_t = await database.read(_last_t, run.pk) if run.last_seq else 0
+        last_t = await database.insist(_last_t, run.pk) if run.last_seq else 0
         return Recording(run, last_t, self._ready_to_store, count_offsets)
 
     def waiting(self) -> list[int]:

@@ -21,10 +21,22 @@ _ADVANCE = (
     f"WHERE id = %s AND epoch = %s AND last_seq = %s AND status IN ({_HELD})"
 )
 _STATE = "SELECT epoch, last_seq FROM runs_run WHERE id = %s"
-_INSERT = (
-    "INSERT INTO runs_chunk (id, run_id, seq, t, line, stream, task, text, data) "
-    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+_LOCK = (
+    "SELECT id, epoch, last_seq FROM runs_run WHERE id = ANY(%s) AND status = ANY(%s) "
+    "ORDER BY id FOR UPDATE"
 )
+_ADVANCE_ALL = (
+    "UPDATE runs_run SET last_seq = given.last_seq, line_count = given.line_count, "
+    "output_bytes = given.output_bytes, last_line = given.last_line, "
+    "dropped = given.dropped, offsets = given.offsets "
+    "FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], "
+    "%s::text[]::jsonb[], %s::text[]::jsonb[], %s::bigint[]) "
+    "AS given(last_seq, line_count, output_bytes, last_line, dropped, offsets, id) "
+    "WHERE runs_run.id = given.id"
+)
+_COLUMNS = "(id, run_id, seq, t, line, stream, task, text, data)"
+_INSERT = f"INSERT INTO runs_chunk {_COLUMNS} VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+_COPY = f"COPY runs_chunk {_COLUMNS} FROM STDIN (FORMAT BINARY)"
 _DROP = "DELETE FROM runs_chunk WHERE id BETWEEN %s AND %s"
 
 # Which output of the process a stream's chunks are.
@@ -79,6 +91,11 @@ class Work:
             self.previous_seq,
         ]
 
+    def is_stored(self, state: tuple[int, int] | None) -> bool:
+        """Whether a row's (epoch, last_seq) says that a commit of this very work went
+        through and only its answer was lost."""
+        return state == (self.epoch, self.last_seq)
+
     def _own_offsets(self) -> Iterator[tuple[str, list[int]]]:
         """`offsets` as places in the program's own text, not in the masked one."""
         for key, (lines, chars) in (self.offsets or {}).items():
@@ -92,28 +109,57 @@ def store(works: list[Work]) -> set[int]:
 
     Raises what the database raises; a caller may then store the same works again.
     """
-    lost: set[int] = set()
+    # In id order, as every other statement that locks several runs.
+    works = sorted(works, key=lambda work: work.run_pk)
+    on_postgresql = connection.vendor == "postgresql"
     with transaction.atomic(), connection.cursor() as cursor:
-        todo = []
-        # In id order, as every other statement that locks several runs.
-        for work in sorted(works, key=lambda work: work.run_pk):
-            cursor.execute(_ADVANCE, work.advance())
-            if cursor.rowcount == 1:
-                todo.append(work)
-            elif not _stored_already(cursor, work):
-                lost.add(work.run_pk)
+        advance, insert = (_advance_all, _copy) if on_postgresql else (_advance_each, _insert)
+        todo, lost = advance(cursor, works)
         if todo:
-            cursor.executemany(_INSERT, [row for work in todo for row in work.with_keys()])
+            insert(cursor, (row for work in todo for row in work.with_keys()))
         for work in todo:
             if work.drop:
                 cursor.execute(_DROP, [chunk_key(work.run_pk, seq) for seq in work.drop])
     return lost
 
 
-def _stored_already(cursor, work: Work) -> bool:
-    # The answer to an earlier commit of this very work may have been lost.
-    cursor.execute(_STATE, [work.run_pk])
-    return cursor.fetchone() == (work.epoch, work.last_seq)
+def _advance_each(cursor, works: list[Work]) -> tuple[list[Work], set[int]]:
+    """(works that are ours to store, pks of runs that are no longer ours)."""
+    todo, lost = [], set()
+    for work in works:
+        cursor.execute(_ADVANCE, work.advance())
+        if cursor.rowcount == 1:
+            todo.append(work)
+            continue
+        cursor.execute(_STATE, [work.run_pk])
+        if not work.is_stored(cursor.fetchone()):
+            lost.add(work.run_pk)
+    return todo, lost
+
+
+def _advance_all(cursor, works: list[Work]) -> tuple[list[Work], set[int]]:
+    """The same in two statements: each costs a way to the server and back."""
+    cursor.execute(_LOCK, [[work.run_pk for work in works], list(HELD)])
+    states = {pk: (epoch, last_seq) for pk, epoch, last_seq in cursor.fetchall()}
+    todo = [w for w in works if states.get(w.run_pk) == (w.epoch, w.previous_seq)]
+    ours = {w.run_pk for w in works if w.is_stored(states.get(w.run_pk))}
+    lost = {w.run_pk for w in works} - {w.run_pk for w in todo} - ours
+    if todo:
+        # Without the epoch and the seq before: the rows are locked and were looked at.
+        columns = zip(*(work.advance()[:-2] for work in todo), strict=True)
+        cursor.execute(_ADVANCE_ALL, [list(column) for column in columns])
+    return todo, lost
+
+
+def _insert(cursor, rows: Iterable[tuple]) -> None:
+    cursor.executemany(_INSERT, list(rows))
+
+
+def _copy(cursor, rows: Iterable[tuple]) -> None:
+    with cursor.copy(_COPY) as copy:
+        copy.set_types(["int8", "int8", "int8", "int8", "int8", "text", "int2", "text", "text"])
+        for row in rows:
+            copy.write_row(row)
 
 
 def halves(works: list[Work]) -> tuple[list[Work], list[Work]]:

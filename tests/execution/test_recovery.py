@@ -65,7 +65,7 @@ class LeaseTests(CarryingTestCase):
     def test_a_renewed_lease_cannot_be_claimed(self):
         run = make_run(self.alice, Status.QUEUED)
         Run.objects.claim(run.pk, "one", -1)
-        self.assertEqual(Run.objects.renew("one", 30), 1)
+        self.assertEqual(Run.objects.renew("one", 30), {run.pk})
         self.assertIsNone(Run.objects.claim(run.pk, "two", 30))
 
     def test_a_final_status_never_changes(self):

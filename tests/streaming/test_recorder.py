@@ -1,14 +1,14 @@
 """The recorder: numbered, stored, then published; nothing lost, nothing twice."""
 
 import asyncio
-import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from unittest import mock
+from unittest import mock, skipUnless
 
 import orjson
-from django.conf import settings
 from django.db import OperationalError, connection
+from django.db.models import Max
 from django.test import TransactionTestCase, override_settings
 
 from runs.models import STREAM_CODES, Chunk, Run, Status
@@ -18,6 +18,28 @@ from runs.streaming.recorder import LeaseLost, Recorder
 from tests.people import make_user
 
 from .helpers import drafts, make_held_run
+
+LOCK = {
+    "sqlite": ["BEGIN IMMEDIATE"],
+    "postgresql": ["BEGIN", "SELECT id FROM runs_run FOR UPDATE"],
+}
+
+
+def elsewhere(function):
+    """What it gives on another connection."""
+
+    def call():
+        try:
+            return function()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(call).result()
+
+
+def last_seq() -> int:
+    return Chunk.objects.aggregate(last=Max("seq"))["last"]
 
 
 class RecorderTests(TransactionTestCase):
@@ -83,9 +105,7 @@ class RecorderTests(TransactionTestCase):
 
         def publish(run_pk, batches):
             # Another connection sees a chunk only once it is committed.
-            with sqlite3.connect(settings.DATABASES["default"]["NAME"]) as other:
-                seen.append(other.execute("SELECT max(seq) FROM runs_chunk").fetchone()[0])
-            other.close()
+            seen.append(elsewhere(last_seq))
             self.published += batches
 
         writer = Recorder(publish)
@@ -221,9 +241,9 @@ class RecorderTests(TransactionTestCase):
         locked, release = threading.Event(), threading.Event()
 
         def hold_the_lock():
-            connection.close()
             with connection.cursor() as cursor:
-                cursor.execute("BEGIN IMMEDIATE")
+                for statement in LOCK[connection.vendor]:
+                    cursor.execute(statement)
                 locked.set()
                 release.wait(10)
                 cursor.execute("ROLLBACK")
@@ -248,6 +268,7 @@ class RecorderTests(TransactionTestCase):
         holder.join()
         self.assertEqual(sum(len(c.text) for c in await database.read(self.stored)), 2 * 1024**2)
 
+    @skipUnless(connection.vendor == "sqlite", "makes SQLite's own file full")
     async def test_a_full_disk_is_waited_out_and_nothing_is_lost(self):
         def set_most_pages(count=None):
             with connection.cursor() as cursor:

@@ -6,9 +6,9 @@ import secrets
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
-from streamsite.serving import allow_host, serve_with_executor
+from streamsite.serving import allow_host, serve_site
 
 ADMIN = "admin"
 
@@ -24,11 +24,16 @@ class Command(BaseCommand):
         parser.add_argument("--data-dir", help="Where the database and the secret key are.")
 
     def handle(self, *args, host, port, **options):
+        if settings.IS_SHARED:
+            raise CommandError(
+                "quickstart is for one machine. With PostgreSQL and Redis run migrate, "
+                "createsuperuser, serve and worker; or unset DATABASE_URL."
+            )
         settings.QUICKSTART = True
         allow_host(host)
         call_command("migrate", verbosity=0, interactive=False)
         self.create_first_administrator()
-        serve_with_executor(host, port, self.say, confined_or_loopback=True)
+        serve_site(host, port, self.say, confined_or_loopback=True)
 
     def create_first_administrator(self):
         users = get_user_model().objects

@@ -1,6 +1,6 @@
 from django.core.management.base import BaseCommand
 
-from streamsite.serving import serve_with_executor
+from streamsite.serving import serve_site
 
 
 class Command(BaseCommand):
@@ -13,4 +13,4 @@ class Command(BaseCommand):
 
     def handle(self, *args, host, port, **options):
         self.check_migrations()
-        serve_with_executor(host, port, self.stdout.write)
+        serve_site(host, port, self.stdout.write)

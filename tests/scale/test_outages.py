@@ -1,0 +1,157 @@
+"""PostgreSQL, Redis or a web process away for a while."""
+
+import json
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+import redis
+from websockets.exceptions import WebSocketException
+
+from tests.cluster import Web, until
+
+from .case import LEASE_SECONDS, ClusterCase, Witness
+
+
+class Watcher(threading.Thread):
+    """A viewer that comes back after the last chunk it has, to the next web process."""
+
+    def __init__(self, run_id: str, *webs: Web):
+        super().__init__(daemon=True)
+        self.run_id, self.webs = run_id, webs
+        self.chunks: list[dict] = []
+        self.arrived: list[float] = []
+        self.end: dict | None = None
+        self.connections = 0
+        self.start()
+
+    def run(self) -> None:
+        while self.end is None:
+            after = self.chunks[-1]["seq"] if self.chunks else 0
+            web = self.webs[self.connections % len(self.webs)]
+            self.connections += 1
+            with suppress(WebSocketException, OSError, EOFError), \
+                    web.socket(self.run_id, after) as socket:  # fmt: skip
+                for frame in socket:
+                    self._take(json.loads(frame))
+            time.sleep(0.1)
+
+    def _take(self, message: dict) -> None:
+        if message["type"] == "chunks":
+            self.chunks += message["chunks"]
+            self.arrived += [time.monotonic()] * len(message["chunks"])
+        elif message["type"] == "end":
+            self.end = message
+
+
+class OutageCase(ClusterCase):
+    def assert_saw_all(self, watcher: Watcher) -> None:
+        watcher.join(30)
+        self.assertEqual(watcher.chunks, self.web.chunks(watcher.run_id))
+
+    def round_trip(self, socket) -> float:
+        """Seconds from a viewer's line of input to the echo of it; many if it is refused."""
+        began = time.monotonic()
+        socket.send(json.dumps({"type": "stdin", "task": 0, "text": f"{began}\n"}))
+        while f"{began}" not in (frame := socket.recv(10)):
+            if json.loads(frame)["type"] == "error":
+                return 60.0
+        return time.monotonic() - began
+
+
+class PostgreSQLTests(OutageCase):
+    """Nothing is lost, doubled or begun anew, whatever it is that does not answer."""
+
+    def setUp(self):
+        super().setUp()
+        self.both = self.worker(), self.worker()
+
+    def go_through(self, seconds: float, away, back) -> None:
+        long = self.launch_witnesses(10, lines=round(seconds * 5) + 40)
+        short = self.launch_witnesses(10, lines=round(seconds * 5 / 2) + 20)  # end meanwhile
+        self.until_going(long + short)
+        watchers = [Watcher(witness.id, self.web) for witness in (long[0], short[0])]
+        away()
+        try:
+            time.sleep(seconds)
+        finally:
+            back()
+        self.until_all("succeeded")
+        for witness in long + short:
+            self.assert_whole(witness)
+        # Nobody was taken for dead.
+        self.assertEqual(set(self.rows("epoch").values()), {1})
+        for watcher in watchers:
+            self.assert_saw_all(watcher)
+        self.assertEqual([worker.process.poll() for worker in self.both], [None, None])
+        self.assert_works()
+
+    def test_stopped_for_3_s(self):
+        server = self.cluster.postgresql
+        self.go_through(3, server.stop, server.start)
+
+    def test_stopped_for_longer_than_a_lease(self):
+        server = self.cluster.postgresql
+        self.go_through(LEASE_SECONDS * 2, server.stop, server.start)
+
+    def test_frozen_for_longer_than_a_lease(self):
+        server = self.cluster.postgresql
+        self.go_through(LEASE_SECONDS * 2, server.freeze, server.thaw)
+
+    @pytest.mark.slow
+    def test_stopped_for_a_minute(self):
+        server = self.cluster.postgresql
+        self.go_through(60, server.stop, server.start)
+
+
+class RedisTests(OutageCase):
+    def go_through(self, seconds: float) -> None:
+        self.worker()
+        counter = Witness(self.cluster.data_dir / "counter", round(seconds * 10) + 100, 0.1)
+        counter.id = self.web.launch(counter.program)["id"]
+        echo = self.web.launch("exec cat", stdin=True)
+        self.until_going([counter])
+        watcher = Watcher(counter.id, self.web)
+        with self.web.socket(echo["id"]) as socket:
+            self.web.until(echo["id"], lambda run: run["status"] == "running")
+            before = min(self.round_trip(socket) for _ in range(5))
+            self.cluster.redis.kill()
+            seen = len(watcher.chunks)
+            doomed = self.web.launch("sleep 600")
+            self.web.until(doomed["id"], lambda run: run["status"] == "running", 10)
+            self.web.request("POST", doomed["urls"]["cancel"])
+            self.assertEqual(self.web.ended(doomed["id"], 10)["status"], "cancelled")
+            until(lambda: len(watcher.chunks) > seen + seconds * 5)
+            self.cluster.redis.start()
+            with redis.Redis.from_url(self.cluster.redis.url) as client:
+                client.flushall()
+            # As fast as before, without being asked for it.
+            self.assertLess(before, 0.5)
+            until(lambda: self.round_trip(socket) < 0.5)
+        self.assert_saw_all(watcher)
+        self.assertEqual(watcher.connections, 1)
+        self.assert_whole(counter)
+
+    def test_killed_for_4_s_and_empty_after(self):
+        self.go_through(4)
+
+    @pytest.mark.slow
+    def test_killed_for_10_s_and_empty_after(self):
+        self.go_through(10)
+
+
+class WebTests(OutageCase):
+    def test_viewers_of_a_web_process_that_is_killed_go_on_at_another(self):
+        self.worker()
+        other = self.cluster.web()
+        self.addCleanup(other.kill)
+        (witness,) = self.launch_witnesses(1, lines=60, pause=0.1)
+        self.until_going([witness])
+        watchers = [Watcher(witness.id, other, self.web) for _ in range(5)]
+        until(lambda: all(len(watcher.chunks) > 5 for watcher in watchers))
+        other.kill()
+        for watcher in watchers:
+            self.assert_saw_all(watcher)
+            self.assertGreater(watcher.connections, 1)
+        self.assert_whole(witness)
