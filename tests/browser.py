@@ -102,6 +102,9 @@ class BrowserTestCase(SimpleTestCase):
     def wait_for_status(self, word, page=None):
         expect((page or self.page).locator(".run-line .status")).to_have_text(word)
 
+    def rows(self, page=None):
+        """The text of each row that is drawn: of a long log, those around what is seen."""
+        return (page or self.page).locator(".row .text")
+
     def texts(self, page=None):
-        """The text of every row that is drawn and not filtered away."""
-        return (page or self.page).locator(".row:not([hidden]) .text").all_text_contents()
+        return self.rows(page).all_text_contents()

@@ -225,7 +225,7 @@ def _hear(message: dict) -> None:
 
 async def _answer_stdin(message: dict) -> None:
     error = await _send_stdin_here(message["run"], message["task"], message["text"])
-    await hints.answer(message, {"error": error})
+    hints.answer(message, {"error": error})
 
 
 async def stop() -> None:

@@ -6,11 +6,14 @@ latency and nothing else: every feed looks at the database by itself.
 
 import asyncio
 import logging
+import secrets
+import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
-from channels.layers import get_channel_layer
+from channels import DEFAULT_CHANNEL_LAYER
+from channels.layers import channel_layers, get_channel_layer
 from django.conf import settings
 
 from .. import metrics
@@ -21,6 +24,9 @@ LAYER_SECONDS = 1.0
 # More than this is not worth sending late: its readers have looked by themselves.
 BACKLOG_BYTES = 4 * 1024 * 1024
 AGAIN_SECONDS = 1.0
+# We send ourselves something each second; who hears none for so long is deaf.
+PULSE_SECONDS = 1.0
+DEAF_SECONDS = 4.0
 
 
 class Hints:
@@ -32,6 +38,14 @@ class Hints:
         self._bytes = 0
         self._sending: asyncio.Task | None = None
         self._failing = False
+        # Where only we listen, for our own pulse and for answers to us.
+        self._own_group = f"own.{secrets.token_hex(8)}"
+        self._asked: dict[str, asyncio.Future] = {}
+        self._users = 0
+        self._minding: asyncio.Task | None = None
+        self._heard_at = 0.0
+        self._receiving: set[asyncio.Future] = set()
+        self._closing: asyncio.Future | None = None
 
     @property
     def are_sent(self) -> bool:
@@ -48,23 +62,20 @@ class Hints:
                 self._loop.call_soon_threadsafe(self.send, group, message)
 
     async def ask(self, group: str, message: dict, seconds: float) -> dict:
-        """Send, and wait for the answer that goes to the channel in `reply_to`.
+        """Send, and wait for what answer() is given. Raises TimeoutError."""
+        key = secrets.token_hex(8)
+        answered = self._asked[key] = asyncio.get_running_loop().create_future()
+        try:
+            with self._minded():
+                async with asyncio.timeout(seconds):
+                    self.send(group, {**message, "reply_to": [self._own_group, key]})
+                    return await answered
+        finally:
+            del self._asked[key]
 
-        Raises TimeoutError, or what the layer raises.
-        """
-        layer = get_channel_layer()
-        async with asyncio.timeout(seconds):
-            channel = await layer.new_channel()
-            await layer.group_send(group, {**message, "reply_to": channel})
-            try:
-                return await layer.receive(channel)
-            finally:
-                await _forget(layer, channel)
-
-    async def answer(self, message: dict, answer: dict) -> None:
-        with suppress(Exception):
-            async with asyncio.timeout(LAYER_SECONDS):
-                await get_channel_layer().send(message["reply_to"], answer)
+    def answer(self, message: dict, answer: dict) -> None:
+        group, key = message["reply_to"]
+        self.send(group, {"type": "answer", "key": key, "answer": answer})
 
     def send(self, group: str, message: dict, size: int = 0) -> None:
         """To everybody who listens to the group, in order, without waiting for it."""
@@ -78,13 +89,12 @@ class Hints:
             self._sending = asyncio.ensure_future(self._send_all())
 
     async def _send_all(self) -> None:
-        layer = get_channel_layer()
         while self._waiting:
             group, message, size = self._waiting.popleft()
             self._bytes -= size
             try:
                 async with asyncio.timeout(LAYER_SECONDS):
-                    await layer.group_send(group, message)
+                    await get_channel_layer().group_send(group, message)
             except Exception as error:
                 if not self._failing:
                     log.warning("Redis takes no hints, viewers elsewhere see late: %r", error)
@@ -103,37 +113,94 @@ class Hints:
 
     async def listen(self, group: str, hear: Callable[[dict], None], begun=None) -> None:
         """Hear every message to the group until cancelled; `begun()` whenever it begins."""
+        with self._minded():
+            while True:
+                try:
+                    await self._listen_once(group, hear, begun)
+                except Exception as error:
+                    log.debug("Not listening to %s: %r", group, error)
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _listen_once(self, group: str, hear: Callable[[dict], None], begun) -> None:
         layer = get_channel_layer()
-        while True:
-            channel = None
-            try:
+        async with asyncio.timeout(LAYER_SECONDS):
+            # First what leaves nothing behind where it fails: the layer keeps every
+            # channel that it could not subscribe to.
+            await layer.group_send("nobody", {})
+            channel = await layer.new_channel()
+            await layer.group_add(group, channel)
+        receiving = asyncio.ensure_future(_receive_all(layer, channel, hear))
+        self._receiving.add(receiving)
+        try:
+            if begun:
+                await begun()
+            await asyncio.wait({receiving})
+        finally:
+            self._receiving.discard(receiving)
+            receiving.cancel()  # the layer then forgets the channel
+            with suppress(Exception):
                 async with asyncio.timeout(LAYER_SECONDS):
-                    # First what leaves nothing behind where it fails: the layer keeps
-                    # every channel that it could not subscribe to.
-                    await layer.group_send("nobody", {})
-                    channel = await layer.new_channel()
-                    await layer.group_add(group, channel)
-                if begun:
-                    await begun()
-                while True:
-                    hear(await layer.receive(channel))
-            except Exception as error:
-                log.debug("Not listening to %s: %r", group, error)
-            finally:
-                if channel:
-                    with suppress(Exception):
-                        async with asyncio.timeout(LAYER_SECONDS):
-                            await layer.group_discard(group, channel)
+                    await layer.group_discard(group, channel)
+
+    # --- that we are not deaf --------------------------------------------------
+
+    @contextmanager
+    def _minded(self) -> Iterator[None]:
+        self._users += 1
+        if self._minding is None or self._minding.done():
+            self._minding = asyncio.ensure_future(self._mind())
+        try:
+            yield
+        finally:
+            self._users -= 1
+
+    async def _mind(self) -> None:
+        """A layer whose Redis was away may hear nothing more and never say so: two of
+        its tasks then reconnected at once and took each other's answers."""
+        self._heard_at = time.monotonic()
+        ear = asyncio.ensure_future(self._hear_own())
+        try:
+            while self._users:
+                await asyncio.sleep(PULSE_SECONDS)
+                self.send(self._own_group, {"type": "pulse"})
+                if time.monotonic() - self._heard_at > DEAF_SECONDS:
+                    self._renew_layer()
+                    self._heard_at = time.monotonic()
+        finally:
+            ear.cancel()
+
+    async def _hear_own(self) -> None:
+        while True:
+            with suppress(Exception):
+                await self._listen_once(self._own_group, self._take_own, None)
             await asyncio.sleep(AGAIN_SECONDS)
 
+    def _take_own(self, message: dict) -> None:
+        self._heard_at = time.monotonic()
+        answered = self._asked.get(message.get("key"))
+        if answered and not answered.done():
+            answered.set_result(message["answer"])
 
-async def _forget(layer, channel: str) -> None:
-    """Let go of a channel: the Redis layer does when a receive() is cancelled."""
-    receiving = asyncio.ensure_future(layer.receive(channel))
-    await asyncio.sleep(0)
-    receiving.cancel()
-    with suppress(BaseException):
-        await receiving
+    def _renew_layer(self) -> None:
+        """A new layer with new connections, and every listener anew at it."""
+        log.debug("Nothing is heard over Redis: connecting anew.")
+        new = channel_layers.make_backend(DEFAULT_CHANNEL_LAYER)
+        old = channel_layers.set(DEFAULT_CHANNEL_LAYER, new)
+        for receiving in self._receiving:
+            receiving.cancel()
+        if old:
+            self._closing = asyncio.ensure_future(_close(old))
+
+
+async def _receive_all(layer, channel: str, hear: Callable[[dict], None]) -> None:
+    while True:
+        hear(await layer.receive(channel))
+
+
+async def _close(layer) -> None:
+    with suppress(Exception):
+        async with asyncio.timeout(LAYER_SECONDS):
+            await layer.flush()
 
 
 hints = Hints()

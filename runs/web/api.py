@@ -9,7 +9,8 @@ from ninja import NinjaAPI
 from ninja.errors import ValidationError
 
 from ..kinds import InvalidSpec, NotConfigured
-from . import api_chunks, api_runs, api_schema
+from ..streaming.needles import BadNeedle
+from . import api_chunks, api_outline, api_runs, api_schema, api_search
 from .api_input import QueryParser
 from .errors import (
     ApiError,
@@ -82,6 +83,8 @@ api = Api(
 )
 api.add_router("", api_runs.router)
 api.add_router("", api_chunks.router)
+api.add_router("", api_outline.router)
+api.add_router("", api_search.router)
 
 
 # --- how calls fail ------------------------------------------------------------
@@ -100,6 +103,11 @@ def unauthorized(request, error):
 @api.exception_handler(InvalidSpec)
 def invalid_spec(request, error):
     return error_response("invalid", str(error), error.fields)
+
+
+@api.exception_handler(BadNeedle)
+def bad_needle(request, error):
+    return error_response("bad_request", str(error), {"q": str(error)})
 
 
 @api.exception_handler(NotConfigured)

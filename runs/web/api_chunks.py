@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from ninja import Query, Router, Schema
 
 from ..models import STREAM_CODES, Run
-from ..streaming.reading import rows_after, rows_before, seq_at
+from ..streaming.reading import rows_after, rows_before, seq_at, seq_before_line
 from ..streaming.wire import Row, chunk_json
 from . import api_schema
 from .api_input import SEQ_MAX, Seconds, Text, one_of, refuse_unknown, whole
@@ -28,6 +28,7 @@ class ChunkQuery(Schema):
     after: whole(0, SEQ_MAX) | None = None
     before: whole(0, SEQ_MAX) | None = None
     at: Seconds | None = None
+    line: whole(1, SEQ_MAX) | None = None
     limit: whole(1, LIMIT_MAX) = 1_000
     stream: one_of(*STREAM_CODES) = []
     task: whole(0, TASK_MAX) | None = None
@@ -39,8 +40,9 @@ class ChunkQuery(Schema):
     response={200: api_schema.ChunkPage, frozenset((400, 401, 404)): api_schema.Error},
     summary="A page of a run's log",
     description="From `after` a seq (0 is the beginning), the page that ends `before` a seq, or "
-    "from the first chunk recorded `at` a second or later. `stream`, `task` and `q` (a part of "
-    "the text, in any case) narrow it; such a call examines at most 50,000 chunks.",
+    "from the first chunk recorded `at` a second or later, or from the chunk in which `line` "
+    "begins (counted from 1, over all streams). `stream`, `task` and `q` (a part of the text, in "
+    "any case) narrow it; such a call examines at most 50,000 chunks.",
 )
 def chunks(request, run_id: str, query: Query[ChunkQuery]):
     refuse_unknown(request, ChunkQuery)
@@ -49,27 +51,34 @@ def chunks(request, run_id: str, query: Query[ChunkQuery]):
     if run is None:
         raise ApiError("not_found", NO_SUCH_RUN)
     refuse_conflict(query)
-    keep = _filter(query)
+    keep, streams = _filter(query), _rare_streams(query)
     if query.before is not None:
-        items, examined, more = _collect(_backward(run), query.before, query.limit, keep)
+        read = _backward(run, streams)
+        items, examined, more = _collect(read, query.before, query.limit, keep)
         items.reverse()
         last_seq = run.last_seq
+        more = more and bool(rows_before(run.pk, examined, 1))
     else:
         start = _start(run, query)
-        items, examined, more = _collect(_forward(run), start, query.limit, keep)
+        read = _forward(run, streams)
+        items, examined, more = _collect(read, start, query.limit, keep)
+        more = more and bool(rows_after(run.pk, examined, 1))
         # A live run may have stored more since its row was read.
         last_seq = max(run.last_seq, examined if examined != start else 0)
     return _answer(items, last_seq, examined if more else None, run.status)
 
 
 def refuse_conflict(query: ChunkQuery) -> None:
-    given = [name for name in ("after", "before", "at") if getattr(query, name) is not None]
+    places = ("after", "before", "at", "line")
+    given = [name for name in places if getattr(query, name) is not None]
     if len(given) > 1:
         message = f"Use only one of {' and '.join(given)}."
         raise ApiError("bad_request", message, {given[-1]: message})
 
 
 def _start(run: Run, query: ChunkQuery) -> int:
+    if query.line is not None:
+        return seq_before_line(run, query.line)
     if query.at is None:
         return query.after or 0
     # Times are whole microseconds: the last chunk before `at`, so that the page
@@ -78,12 +87,17 @@ def _start(run: Run, query: ChunkQuery) -> int:
     return seq_at(run, earlier / 1e6) if earlier >= 0 else 0
 
 
-def _forward(run: Run) -> Callable[[int, int], list[Row]]:
-    return lambda seq, count: rows_after(run.pk, seq, count)
+def _forward(run: Run, streams: set[str]) -> Callable[[int, int], list[Row]]:
+    return lambda seq, count: rows_after(run.pk, seq, count, streams=streams)
 
 
-def _backward(run: Run) -> Callable[[int, int], list[Row]]:
-    return lambda seq, count: rows_before(run.pk, seq, count)[::-1]
+def _backward(run: Run, streams: set[str]) -> Callable[[int, int], list[Row]]:
+    return lambda seq, count: rows_before(run.pk, seq, count, streams=streams)[::-1]
+
+
+def _rare_streams(query: ChunkQuery) -> set[str]:
+    """The streams asked for if they can be read without a look at all of stdout, else none."""
+    return set() if "stdout" in query.stream else {STREAM_CODES[name] for name in query.stream}
 
 
 def _filter(query: ChunkQuery) -> Callable[[Row], bool] | None:
@@ -104,7 +118,7 @@ def _filter(query: ChunkQuery) -> Callable[[Row], bool] | None:
 
 
 def _collect(read, seq: int, limit: int, keep) -> tuple[list[bytes], int, bool]:
-    """(chunks as JSON, last seq examined, whether more is stored beyond it)."""
+    """(chunks as JSON, last seq examined, whether there may be more of them beyond it)."""
     items: list[bytes] = []
     size = examined = 0
     while True:
@@ -118,7 +132,7 @@ def _collect(read, seq: int, limit: int, keep) -> tuple[list[bytes], int, bool]:
                 items.append(item)
                 size += len(item)
             if len(items) == limit or size >= PAGE_BYTES or examined == EXAMINED_MAX:
-                return items, seq, bool(read(seq, 1))
+                return items, seq, True
         # A short slice is no end: one holds only so many bytes.
         if not rows:
             return items, seq, False

@@ -124,6 +124,70 @@ class ChunkPage(Schema):
     status: StatusName
 
 
+class Bucket(Schema):
+    t: float = Field(description="Seconds since started_at at which it begins.")
+    lines: int
+    chunks: int
+
+
+class Outline(Schema):
+    seconds: float
+    lines: int
+    last_seq: int
+    buckets: list[Bucket]
+
+
+class Mark(Schema):
+    seq: int
+    t: float
+    line: int
+    task: int
+    kind: Literal["stage", "progress", "tool", "result", "error", "gap"]
+    label: str
+
+
+class MarkPage(Schema):
+    items: list[Mark]
+    next: int | None = Field(description="Send it as `after` for the next page; null on the last.")
+
+
+class Hit(Schema):
+    """A line that holds what was looked for."""
+
+    seq: int = Field(description="Of the chunk in which the line begins.")
+    t: float
+    line: int = Field(description="The line's number, counted from 1 over all streams.")
+    stream: StreamName
+    task: int
+    text: str = Field(description="The line as it is seen, cut around the first place.")
+    start: int = Field(description="Where in `text` the first place begins, in characters.")
+    end: int
+    ranges: list[list[int]] = Field(
+        description="The first places in the whole line: where each begins and ends."
+    )
+
+
+class HitPage(Schema):
+    items: list[Hit]
+    next: int | None = Field(
+        description="Send it as `after` (or `before`) to go on. Null when all was searched. "
+        "Items may be empty with `next` set."
+    )
+    examined: int = Field(description="The last seq that was searched.")
+
+
+class FoundRun(Schema):
+    run: Run
+    hits: list[Hit] = Field(description="The first lines that were found in it.")
+    more: bool = Field(description="There may be more of them.")
+
+
+class FoundPage(Schema):
+    items: list[FoundRun]
+    next: str | None = Field(description="The cursor to go on with; null when all was searched.")
+    examined: int = Field(description="How many runs were searched.")
+
+
 class ErrorDetail(Schema):
     code: str
     message: str

@@ -1,4 +1,4 @@
-"""Where the API and /health are."""
+"""Where the API, /health and /metrics are."""
 
 from django.urls import path, re_path
 from django.views.decorators.csrf import csrf_exempt
@@ -6,6 +6,7 @@ from django.views.decorators.csrf import csrf_exempt
 from .api import api
 from .errors import not_found, shaped
 from .health import health
+from .metrics import serve_metrics
 
 calls, *names = api.urls
 for pattern in calls:
@@ -16,6 +17,7 @@ no_such_call = csrf_exempt(not_found)
 
 urlpatterns = [
     path("health", csrf_exempt(health), name="health"),
+    path("metrics", csrf_exempt(serve_metrics), name="metrics"),
     path("api/", no_such_call),
     path("api/", (calls, *names)),
     re_path(r"^api(/.*)?$", no_such_call),

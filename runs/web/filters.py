@@ -52,3 +52,18 @@ def plain(text: str) -> str:
 @register.filter
 def words(text: str) -> list[str]:
     return text.split()
+
+
+@register.filter
+def grouped(number: int) -> str:
+    """48,210"""
+    return f"{number:,}"
+
+
+@register.filter
+def found(hit) -> str:
+    """A line in which something was found, with that marked."""
+    before, after = hit.text[: hit.start], hit.text[hit.end :]
+    if hit.ranges[0][0] > hit.start:
+        before = "…" + before
+    return format_html("{}<mark>{}</mark>{}", before, hit.text[hit.start : hit.end], after)

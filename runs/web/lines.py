@@ -1,7 +1,6 @@
 """A run's chunks as lines to draw, for the page that is sent before any script runs.
 
-static/runs/rows.js makes the same rows in the browser; tests/web/rows.json holds
-the examples that both must satisfy.
+Plain text: static/runs/terminal.js, which draws them anew, knows colours and cursors too.
 """
 
 import json
@@ -26,6 +25,7 @@ _ESCAPES = re.compile(
 )
 # What would change how the text around it looks: shown as its number instead.
 _BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_PERCENTS = ("percent", "percentage", "progress")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -55,10 +55,14 @@ class Line:
             return None
         return mark_safe(
             f'<div class="row {self.stream}" data-seq="{self.seq}" data-t="{self.t}" '
-            f'data-task="{self.task}"><span class="n">{self.number}</span>'
+            f'data-task="{self.task}"><span class="n">{self.place}</span>'
             f'<span class="t">{self.clock}</span>'
             f'<span class="text">{escape(self.text)}</span></div>'
         )
+
+    @property
+    def place(self) -> str:
+        return f"{self.number:,}"
 
     @property
     def clock(self) -> str:
@@ -134,13 +138,18 @@ def event_view(event: dict) -> dict:
     body = event.get("data") if isinstance(event.get("type"), str) else None
     if body is None:
         body = {name: value for name, value in event.items() if name not in ("type", "data")}
-    return {"type": clean(kind), "summary": clean(_summary(body)), "percent": _percent(body)}
+    percent = _percent(body)
+    return {"type": clean(kind), "summary": clean(_summary(body, percent)), "percent": percent}
 
 
-def _summary(body) -> str:
+def _summary(body, percent: float | None) -> str:
     if not isinstance(body, dict):
         return _compact(body)
-    return " · ".join(f"{name}: {_compact(value)}" for name, value in body.items())
+    # What a bar shows is not said again.
+    shown = [name for name in _PERCENTS if percent is not None and body.get(name) == percent]
+    return " · ".join(
+        f"{name}: {_compact(value)}" for name, value in body.items() if name not in shown
+    )
 
 
 def _compact(value) -> str:
@@ -148,13 +157,15 @@ def _compact(value) -> str:
         return " ".join(value.split())
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         value = int(value)
+    elif isinstance(value, float):
+        value = float(f"{value:.6g}")  # all digits are in the event itself
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _percent(body) -> float | None:
     if not isinstance(body, dict):
         return None
-    for name in ("percent", "percentage", "progress"):
+    for name in _PERCENTS:
         value = body.get(name)
         if _is_number(value) and 0 <= value <= 100:
             return value * 100 if 0 < value < 1 else value

@@ -11,8 +11,11 @@ from django.utils.dateparse import parse_date, parse_datetime
 
 from ..kinds import KINDS
 from ..models import ACTIVE, Run, Status
-from .search import matching
+from ..streaming.needles import BadNeedle
+from .search import Found, matching, search_for, search_output
 
+# A page of what is found in output; it waits no longer than this.
+FOUND, SECONDS = 20, 0.5
 _CURSOR = re.compile(r"\d{1,18}", re.ASCII)
 
 
@@ -22,12 +25,16 @@ class InvalidFilter(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """What was asked for, as text; `active` stands for every status that is not final."""
+    """What was asked for, as text; `active` stands for every status that is not final.
+
+    With `output`, `q` is looked for in what runs printed and not in what they are.
+    """
 
     status: str = ""
     kind: str = ""
     owner: str = ""
     q: str = ""
+    output: str = ""
     created_after: str = ""
     created_before: str = ""
 
@@ -38,6 +45,10 @@ class RunFilter:
     @property
     def given(self) -> dict[str, str]:
         return {name: value for name, value in asdict(self).items() if value}
+
+    @property
+    def in_output(self) -> bool:
+        return bool(self.output and self.q)
 
     def query(self, **more: str) -> str:
         return urlencode(self.given | more)
@@ -51,7 +62,7 @@ class RunFilter:
             status=_one_of("status", self.status, _STATUSES),
             kind=_one_of("kind", self.kind, _KINDS),
             owner=self.owner,
-            q=self.q,
+            q="" if self.in_output else self.q,
             created_after=_moment(self.created_after),
             created_before=_moment(self.created_before, whole_day=True),
         )
@@ -74,6 +85,18 @@ def page_of(runs: QuerySet, limit: int, cursor: str = "") -> tuple[list[Run], st
     found = list(runs.defer("program").order_by("-pk")[: limit + 1])
     more = len(found) > limit
     return found[:limit], str(found[limit - 1].pk) if more else ""
+
+
+def found_in(runs: QuerySet, words: str, cursor: str = "") -> tuple[list[Found], str, int]:
+    """The newest runs that printed `words`, as search_output() gives them.
+
+    Raises InvalidFilter.
+    """
+    try:
+        search = search_for(words)
+        return search_output(runs.defer("program"), search, FOUND, SECONDS, cursor)
+    except (BadNeedle, ValueError) as error:
+        raise InvalidFilter(str(error)) from None
 
 
 def _one_of(what: str, value: str, known: Mapping):

@@ -5,7 +5,7 @@ from django.templatetags.static import static
 from django.urls import path
 from django.views.generic import RedirectView
 
-from . import account, pages
+from . import account, pages, result_pages
 
 # Browsers ask for it where a page names no icon, as in the admin.
 icon = RedirectView.as_view(url=static("runs/icon.svg"))
@@ -18,7 +18,12 @@ urlpatterns = [
     path("runs/<str:public_id>/cancel/", pages.cancel, name="run-cancel"),
     path("runs/<str:public_id>/again/", pages.run_again, name="run-again"),
     path("runs/<str:public_id>/delete/", pages.delete, name="run-delete"),
-    path("runs/<str:public_id>/results/<int:seq>/", pages.result_frame, name="run-result"),
+    path("runs/<str:public_id>/results/<int:seq>/", result_pages.result_frame, name="run-result"),
+    path(
+        "runs/<str:public_id>/results/<int:seq>/download",
+        result_pages.result_download,
+        name="run-result-file",
+    ),
     path("account/", account.account, name="account"),
     path("account/tokens/", account.make_token, name="token-make"),
     path("account/tokens/<int:pk>/revoke/", account.revoke_token, name="token-revoke"),

@@ -5,11 +5,10 @@ import json
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpResponse
+from django.http import Http404
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.cache import patch_cache_control
-from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_GET, require_http_methods
 
 from ..examples import examples
@@ -17,13 +16,10 @@ from ..execution import dispatch
 from ..kinds import KINDS, InvalidSpec, NotConfigured, check_configured, parse_spec
 from ..models import Run, Status
 from ..streaming.deletion import delete_run
-from ..streaming.reading import rows_after
 from ..streaming.wire import run_dict
-from .csp import RESULT_POLICY
 from .forms import LaunchForm
 from .identity import visible_run
-from .listing import InvalidFilter, RunFilter, page_of
-from .results import html_of
+from .listing import InvalidFilter, RunFilter, found_in, page_of
 from .window import window_of
 
 RECENT = 8
@@ -101,13 +97,20 @@ def _launch_page(request, form: LaunchForm, status=200):
 @require_GET
 def run_list(request):
     chosen, error = RunFilter.parse(request.GET), ""
-    visible = Run.objects.visible_to(request.user)
+    cursor = request.GET.get("cursor", "")
+    runs, found, following, searched = [], [], "", 0
     try:
-        runs, following = page_of(chosen.apply(visible), PAGE, request.GET.get("cursor", ""))
+        fitting = chosen.apply(Run.objects.visible_to(request.user))
+        if chosen.in_output:
+            found, following, searched = found_in(fitting, chosen.q, cursor)
+        else:
+            runs, following = page_of(fitting, PAGE, cursor)
     except InvalidFilter as refused:
-        runs, following, error = [], "", str(refused)
+        error = str(refused)
     context = {
         "runs": runs,
+        "found": found,
+        "searched": searched,
         "next_query": following and chosen.query(cursor=following),
         "chosen": chosen,
         "error": error,
@@ -186,20 +189,6 @@ def delete(request, public_id):
     delete_run(run)
     messages.success(request, f"“{run.title}” and its log are deleted.")
     return redirect("run-list")
-
-
-@login_required
-@require_GET
-@xframe_options_sameorigin
-def result_frame(request, public_id, seq):
-    """The HTML of one result, for the sandboxed frame on the run's page."""
-    run = _visible(request, public_id)
-    rows = rows_after(run.pk, seq - 1, 1, until=seq) if 0 < seq <= run.last_seq else []
-    html = html_of(json.loads(rows[0][6])) if rows and rows[0][6] else None
-    if html is None:
-        raise Http404
-    headers = {"Content-Security-Policy": RESULT_POLICY, "Cache-Control": "no-store"}
-    return HttpResponse(html, headers=headers)
 
 
 def _visible(request, public_id) -> Run:

@@ -1,9 +1,23 @@
-"""Finding runs: the filters that the API and the list page share."""
+"""Finding runs, by what they are and by what they printed, for the API and the list page."""
 
 import json
+import re
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
+
+from ..models import STREAM_CODES, Run
+from ..streaming.needles import needle
+from ..streaming.scanning import Hit
+from ..streaming.searching import Search, search_after
+from .lines import LINE_LENGTH, clean, visible
+
+# Of each run so many lines are shown; all of them are a click away.
+HITS = 3
+_CURSOR = re.compile(r"(\d{1,18})\.(\d{1,18})", re.ASCII)
 
 
 def matching(
@@ -41,3 +55,75 @@ def with_words(found: QuerySet, words: str) -> QuerySet:
         | Q(last_line__icontains=words)
         | Q(program_text__icontains=as_json)
     )
+
+
+# --- by what they printed ------------------------------------------------------
+
+
+def search_for(
+    words: str,
+    match_case: bool = False,
+    is_pattern: bool = False,
+    streams: Collection[str] = (),
+    task: int | None = None,
+) -> Search:
+    """A search in lines as they are seen. `streams` by name. Raises needles.BadNeedle."""
+    codes = frozenset(STREAM_CODES[name] for name in streams)
+    return Search(needle(words, match_case, is_pattern), shown, codes, task)
+
+
+def shown(line: str) -> str:
+    """A line as it is seen, all of it: drawn is only the beginning of a long one."""
+    if len(line) <= LINE_LENGTH:
+        return clean(line)
+    return visible(line.rstrip("\r").rpartition("\r")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A run whose output holds what was looked for: its first lines that do, and whether
+    there may be more of them."""
+
+    run: Run
+    hits: list[Hit]
+    more: bool
+
+
+def search_output(
+    runs: QuerySet, search: Search, limit: int, seconds: float, cursor: str = ""
+) -> tuple[list[Found], str, int]:
+    """(runs that fit, newest first; the cursor to go on with, "" at the end; how many were
+    looked at). Ends after `limit` finds or about so many seconds, if need be inside a run.
+
+    Raises ValueError for an unknown cursor.
+    """
+    newest, after = _parse_cursor(cursor)
+    if newest is not None:
+        runs = runs.filter(pk__lte=newest)
+    deadline = time.monotonic() + seconds
+    found: list[Found] = []
+    examined = 0
+    for run in runs.exclude(last_seq=0).order_by("-pk").iterator(chunk_size=50):
+        if len(found) == limit or (examined and time.monotonic() >= deadline):
+            return found, f"{run.pk}.0", examined
+        examined += 1
+        place = after if run.pk == newest else 0
+        while place is not None:
+            page = search_after(run.pk, place, search, HITS + 1)
+            place = page.next
+            if page.hits:
+                more = len(page.hits) > HITS or place is not None
+                found.append(Found(run, page.hits[:HITS], more))
+                break
+            if place is not None and time.monotonic() >= deadline:
+                return found, f"{run.pk}.{place}", examined
+    return found, "", examined
+
+
+def _parse_cursor(cursor: str) -> tuple[int | None, int]:
+    if not cursor:
+        return None, 0
+    parts = _CURSOR.fullmatch(cursor)
+    if not parts:
+        raise ValueError("Unknown cursor. Use `next` of the page before, or start without one.")
+    return int(parts[1]), int(parts[2])

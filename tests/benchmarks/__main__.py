@@ -1,4 +1,4 @@
-"""Measure the whole system: `python -m tests.benchmarks [--e2b] [--only NAME,NAME] [--json FILE]`.
+"""Measure the whole system: `python -m tests.benchmarks [--e2b | --browser] [--only NAME,NAME]`.
 
 Real server processes with fresh data directories, real SQLite files, real sockets
 from another process. Prints a table; exits with 1 if a number was not reached.
@@ -10,19 +10,22 @@ import sys
 import time
 from pathlib import Path
 
-from . import e2b, floods, launches, live, logs, memory
+from . import browser, e2b, floods, launches, live, logs, memory
 from .servers import Failed
 from .table import Findings, Measure, machine
 
 ROOMS = (live, floods, launches, logs, memory)
-MEASURES = [measure for room in ROOMS for measure in room.MEASURES] + e2b.MEASURES
+SYSTEM = [measure for room in ROOMS for measure in room.MEASURES]
+MEASURES = SYSTEM + e2b.MEASURES + browser.MEASURES
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     names = ", ".join(measure.name for measure in MEASURES)
     parser.add_argument("--only", metavar="NAME[,NAME]", help=f"of {names}")
-    parser.add_argument("--e2b", action="store_true", help="programs in E2B, against a double")
+    section = parser.add_mutually_exclusive_group()
+    section.add_argument("--e2b", action="store_true", help="programs in E2B, against a double")
+    section.add_argument("--browser", action="store_true", help="the run's page in Chromium")
     parser.add_argument("--repeat", type=int, default=3, help="medians of so many (3)")
     parser.add_argument("--quick", action="store_true", help="once, shorter, without the slow ones")
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -41,7 +44,7 @@ def chosen(options) -> list[Measure]:
     names = chosen_names(options)
     if names:
         return [measure for measure in MEASURES if measure.name in names]
-    section = [measure for measure in MEASURES if (measure in e2b.MEASURES) == options.e2b]
+    section = e2b.MEASURES if options.e2b else browser.MEASURES if options.browser else SYSTEM
     return [measure for measure in section if not (options.quick and measure.slow)]
 
 

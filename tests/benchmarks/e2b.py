@@ -239,7 +239,7 @@ MEASURES = [
         (
             Row("e2b_start", "POST to first output of echo", "ms"),
             Row("e2b_start_bare", "  the bare SDK, create to first output", "ms"),
-            Row("e2b_start_added", "  added: python3 and a login shell more", "ms"),
+            Row("e2b_start_added", "  added: python3 more, and the run's row", "ms"),
         ),
         take_start,
     ),

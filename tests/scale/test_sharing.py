@@ -158,3 +158,41 @@ class ClockTests(ClusterCase):
         self.skewed_worker(-60)
         self.skewed_worker(60)
         until(lambda: {self.web.run(witness.id)["status"] for witness in long} == {"lost"}, 15)
+
+
+LOOK_AT_JOBS = """
+import json
+from django.contrib.auth.models import User
+from django.test import Client
+from procrastinate.contrib.django.models import ProcrastinateJob as Job
+client = Client()
+client.force_login(User.objects.get(username="admin"))
+pk = Job.objects.first().pk
+found = {}
+for name, path in (("list", ""), ("job", f"{pk}/change/"), ("add", "add/")):
+    answer = client.get(f"/admin/procrastinate/procrastinatejob/{path}", HTTP_HOST="localhost")
+    page = answer.content.decode()
+    found[name] = [answer.status_code, 'name="action"' in page, 'name="_save"' in page]
+for action in ("retry", "cancel", "abort", "delete_selected"):
+    client.post("/admin/procrastinate/procrastinatejob/", HTTP_HOST="localhost",
+                data={"action": action, "_selected_action": pk})
+found["left"] = list(Job.objects.values_list("status", "abort_requested"))
+print(json.dumps(found))
+"""
+
+
+class JobPagesTests(ClusterCase):
+    def test_jobs_can_be_looked_at_and_nothing_else(self):
+        self.web.launch("echo waits")
+        found = json.loads(
+            self.cluster.manage("shell", "-v", "0", "-c", LOOK_AT_JOBS).splitlines()[-1]
+        )
+        self.assertEqual(
+            found,
+            {
+                "list": [200, False, False],
+                "job": [200, False, False],
+                "add": [403, False, False],
+                "left": [["todo", False]],
+            },
+        )

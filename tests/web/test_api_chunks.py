@@ -4,9 +4,11 @@ from unittest import mock
 import orjson
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from runs.fields import chunk_key
 from runs.models import Chunk, Run, Status
+from runs.streaming import reading
 from runs.web import api_chunks
 from tests.factories import make_chunks, make_run
 
@@ -93,6 +95,41 @@ class PageTests(ChunkCase):
         run = make_run(self.alice, chunks=[{"text": "x", "t": n // 10} for n in range(50)])
         self.assertEqual(self.seqs(run, at="0.000002")[0], 21)
 
+    def test_line_begins_with_the_chunk_in_which_it_begins(self):
+        chunks = [
+            "one\ntwo\nth",  # 1: lines 1 and 2, and the beginning of 3
+            "ree\n",  # 2
+            {"text": "four\n", "stream": "stderr"},  # 3
+            "",  # 4
+            "five, ",  # 5
+            {"text": "six", "task": 2},  # 6
+            "\n",  # 7
+            "end",  # 8
+        ]
+        run = make_run(self.alice, chunks=chunks)
+        firsts = {line: self.seqs(run, line=line)[:1] for line in range(1, 9)}
+        self.assertEqual(firsts, {1: [1], 2: [1], 3: [1], 4: [3], 5: [4], 6: [8], 7: [], 8: []})
+
+    def test_line_is_exact_wherever_chunks_are_cut(self):
+        text = "".join(f"{n}" * (n % 4) + "\n" for n in range(40)) + "end"
+        for size in (1, 2, 3, 5, 8, 13, 200):
+            chunks = [text[at : at + size] for at in range(0, len(text), size)]
+            run = make_run(self.alice, chunks=chunks)
+            offset = 0
+            for number, line in enumerate(text.split("\n"), 1):
+                with self.subTest(size=size, line=number):
+                    self.assertEqual(self.seqs(run, line=number)[0], offset // size + 1)
+                offset += len(line) + 1
+
+    def test_line_steps_over_a_hole_and_goes_with_filters(self):
+        chunks = [f"{n}\n" for n in range(1, 11)]
+        chunks[8] = {"text": "9\n", "stream": "stderr"}
+        run = make_run(self.alice, chunks=chunks)
+        Chunk.objects.filter(run=run, seq__in=range(3, 8)).delete()
+        self.assertEqual([self.seqs(run, line=n)[0] for n in (2, 3, 7, 8, 9)], [2, 8, 8, 8, 9])
+        self.assertEqual(self.seqs(run, line=2, stream="stderr"), [9])
+        self.assertEqual(self.seqs(make_run(self.alice), line=1), [])
+
     def test_readers_step_over_a_hole(self):
         run = make_run(self.alice, chunks=["x"] * 10)
         Chunk.objects.filter(run=run, seq__in=range(3, 8)).delete()
@@ -118,6 +155,7 @@ class PageTests(ChunkCase):
             "limit": (*number, "0", "5001"),
             "task": (*number, "32768"),
             "at": ("-1", "x", "nan", "inf", "-inf", "1e400", "1:30"),
+            "line": (*number, "0"),
             "stream": ("stdin", "stdout,nope", "o"),
             "q": ("x" * 201, "a\0b"),
             "form": ("1",),
@@ -130,7 +168,12 @@ class PageTests(ChunkCase):
 
     def test_parameters_that_contradict_each_other_are_refused(self):
         path = f"/api/runs/{make_run(self.alice).public_id}/chunks"
-        for query in ({"after": 0, "before": 5}, {"after": 1, "at": 2}, {"before": 1, "at": 2}):
+        for query in (
+            {"after": 0, "before": 5},
+            {"after": 1, "at": 2},
+            {"before": 1, "at": 2},
+            {"line": 1, "after": 0},
+        ):
             with self.subTest(query):
                 response = self.get(self.alice, path, **query)
                 self.assertEqual(response.status_code, 400)
@@ -207,6 +250,28 @@ class FilterTests(ChunkCase):
             self.assertEqual(steps, [20, 40, None])
             self.assertEqual(self.page(run, q="needle", before=51)["next"], 31)
 
+    def test_a_filter_without_stdout_reads_only_what_it_may_keep(self):
+        chunks = [{"text": f"{n}\n", "stream": "system" if n % 9 else "event"} for n in range(30)]
+        run = make_run(self.alice, chunks=["x\n"] * 200 + chunks + ["x\n"] * 200)
+        for query, expected in (
+            ({"stream": "event"}, [201, 210, 219, 228]),
+            ({"stream": "event", "after": 210, "limit": 1}, [219]),
+            ({"stream": "event,result", "before": 228, "limit": 2}, [210, 219]),
+            ({"stream": "event", "q": "18"}, [219]),
+            ({"stream": "error"}, []),
+        ):
+            with (
+                self.subTest(query),
+                mock.patch.object(api_chunks, "EXAMINED_MAX", 4),
+                CaptureQueriesContext(connection) as asked,
+            ):
+                self.assertEqual(self.seqs(run, **query), expected)
+            self.assertTrue(any("stream IN" in one["sql"] for one in asked))
+        with connection.cursor() as cursor:
+            query = reading._only("e", reading._RANGE)
+            cursor.execute("EXPLAIN QUERY PLAN " + query, [0, 1, "e", 1])
+            self.assertIn("chunk_marks_of_run", str(cursor.fetchall()))
+
 
 class SpeedTests(ChunkCase):
     def test_a_page_asks_the_database_for_no_more_than_it_needs(self):
@@ -227,7 +292,13 @@ class SpeedTests(ChunkCase):
                 [chunk_key(run.pk, 0), run.pk],
             )
         Run.objects.update(last_seq=200_000)
-        for query in ({"after": 0}, {"after": 150_000}, {"before": 200_000}, {"at": 1.5}):
+        for query in (
+            {"after": 0},
+            {"after": 150_000},
+            {"before": 200_000},
+            {"at": 1.5},
+            {"line": 150_000},
+        ):
             times = []
             for _ in range(5):
                 begun = time.perf_counter()

@@ -13,6 +13,10 @@ NAMED_BY_CONTRACT = {
     "/api/runs": {"get", "post"},
     "/api/runs/{run_id}": {"get", "delete"},
     "/api/runs/{run_id}/chunks": {"get"},
+    "/api/runs/{run_id}/outline": {"get"},
+    "/api/runs/{run_id}/marks": {"get"},
+    "/api/runs/{run_id}/search": {"get"},
+    "/api/search": {"get"},
     "/api/runs/{run_id}/cancel": {"post"},
     "/api/runs/{run_id}/rerun": {"post"},
     "/api/runs/{run_id}/events": {"get"},
@@ -83,12 +87,17 @@ class DocumentTests(ApiCase):
                 node = node[part]
 
     def test_what_is_described_is_what_is_answered(self):
-        run = make_run(self.alice, chunks=["x"], kind="parallel", program=["a", "b"])
+        chunks = ["x", {"text": "a remark\n", "stream": "system"}]
+        run = make_run(self.alice, chunks=chunks, kind="parallel", program=["a", "b"])
         path = f"/api/runs/{run.public_id}"
         for schema, answer in (
             (api_schema.Run, self.get(self.alice, path)),
             (api_schema.RunPage, self.get(self.alice, "/api/runs")),
             (api_schema.ChunkPage, self.get(self.alice, f"{path}/chunks")),
+            (api_schema.Outline, self.get(self.alice, f"{path}/outline", buckets=3)),
+            (api_schema.MarkPage, self.get(self.alice, f"{path}/marks")),
+            (api_schema.HitPage, self.get(self.alice, f"{path}/search", q="x")),
+            (api_schema.FoundPage, self.get(self.alice, "/api/search", q="x")),
             (api_schema.Error, self.get(self.alice, "/api/runs/nope")),
         ):
             with self.subTest(schema.__name__):
@@ -102,7 +111,8 @@ class DocumentTests(ApiCase):
             for p in self.document["paths"]["/api/runs/{run_id}/chunks"]["get"]["parameters"]
         }
         self.assertEqual(
-            set(parameters), {"run_id", "after", "before", "at", "limit", "stream", "task", "q"}
+            set(parameters),
+            {"run_id", "after", "before", "at", "line", "limit", "stream", "task", "q"},
         )
         self.assertEqual(parameters["limit"]["maximum"], 5_000)
 

@@ -1,45 +1,27 @@
 """The pages in a real browser, on a real server, with real programs."""
 
-import json
-from pathlib import Path
+import re
 
 from playwright.sync_api import expect
 
 from .. import browser
 from ..browser import BrowserTestCase
+from ..site import PASSWORD
 
 setUpModule = browser.open_browser
 tearDownModule = browser.close_browser
 
 TICKS = "for i in 1 2 3 4 5 6; do echo tick $i; sleep 0.3; done"
-LOG_ROWS = 5500
-
 HOSTILE = r"""
 printf '<script>alert(1)</script><img src=x onerror=alert(1)>\n'
 printf '\033[31mred\033[0m \033]0;title\007osc\n'
 printf 'abc \xe2\x80\xae txt.exe\n'
 for i in 10 50 100; do printf '%s%%\r' $i; sleep 0.05; done; printf '\n'
 echo '{"type": "<b>x</b>", "data": {"a": "</script><script>alert(1)</script>", "percent": 40}}'
-head -c 30000 /dev/zero | tr '\0' x; echo
 printf '\xff\xfe bytes\n'
 echo problem >&2
 printf 'no newline at the end'
 """
-
-
-HERE = Path(__file__).resolve().parent
-
-
-class ScriptTests(BrowserTestCase):
-    def test_the_modules_that_draw_nothing(self):
-        self.page.goto("/accounts/login/")
-        cases = json.loads((HERE / "rows.json").read_text())
-        outcome = self.page.evaluate((HERE / "script_tests.js").read_text(), cases)
-
-        self.assertGreater(len(outcome), 30)
-        for name, problem in outcome.items():
-            with self.subTest(name):
-                self.assertEqual(problem, "")
 
 
 class WatchTests(BrowserTestCase):
@@ -55,7 +37,7 @@ class WatchTests(BrowserTestCase):
         expect(page.locator("[data-connection]")).to_have_text("live")
         self.wait_for_status("Succeeded")
         lines = [f"tick {n}" for n in range(1, 7)]
-        self.assertEqual(self.texts(), lines)
+        expect(self.rows()).to_have_text(lines)
         expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
         page.reload()
         page.wait_for_selector("[data-ready]")
@@ -81,7 +63,7 @@ class WatchTests(BrowserTestCase):
         self.launch(TICKS)
 
         self.wait_for_status("Succeeded")
-        self.assertEqual(self.texts(), [f"tick {n}" for n in range(1, 7)])
+        expect(self.rows()).to_have_text([f"tick {n}" for n in range(1, 7)])
 
     def test_cancel(self):
         self.launch("echo begun; sleep 60")
@@ -100,16 +82,18 @@ class WatchTests(BrowserTestCase):
         self.page.get_by_role("button", name="End input").click()
 
         self.wait_for_status("Succeeded")
-        self.assertEqual(self.texts(), ["hello world", "end"])
+        expect(self.rows()).to_have_text(["hello world", "end"])
 
     def test_hostile_output_is_text_live_and_from_the_server(self):
         self.launch(HOSTILE)
         self.wait_for_status("Succeeded")
+        expect(self.rows().get_by_text("no newline at the end")).to_be_visible()
+        expect(self.rows().get_by_text("problem")).to_be_visible()
         live = self.texts()
         self.page.reload()
         self.page.wait_for_selector("[data-ready]")
 
-        self.assertEqual(sorted(self.texts()), sorted(live))
+        self.assertEqual(self.texts(), live)
         self.assertIn("<script>alert(1)</script><img src=x onerror=alert(1)>", live)
         self.assertIn("red osc", live)
         self.assertIn("abc ‹U+202E› txt.exe", live)
@@ -122,18 +106,21 @@ class WatchTests(BrowserTestCase):
         self.page.get_by_role("button", name="stderr").click()
         self.page.get_by_role("button", name="event").click()
 
-        self.assertEqual(self.texts(), ["out"])
+        expect(self.rows()).to_have_text(["out"])
         expect(self.page.locator("[data-error]")).to_contain_text("3")
 
     def test_parallel_tasks_have_status_exit_code_and_output_of_their_own(self):
         self.launch(["echo one", "echo two; exit 3"], kind="parallel")
         self.wait_for_status("Failed")
+        for lane, text in enumerate(("one", "two")):
+            expect(self.page.locator(f"[data-lane='{lane}'] .row .text")).to_have_text([text])
+        self.page.get_by_role("button", name="one log").click()
         tab = self.page.get_by_role("button", name="Task 2")
         expect(tab).to_contain_text("Failed")
         expect(tab).to_contain_text("exit 3")
         tab.click()
 
-        self.assertEqual(self.texts(), ["two"])
+        expect(self.page.locator("[data-frame] .row .text")).to_have_text(["two"])
 
     def test_stages_are_a_board(self):
         program = (
@@ -148,51 +135,62 @@ class WatchTests(BrowserTestCase):
         expect(self.page.locator(".stage").last).to_contain_text("40 %")
 
 
-class LongLogTests(BrowserTestCase):
-    def number_of(self, row):
-        return int(row.locator(".n").text_content())
+class TroubleTests(BrowserTestCase):
+    def test_a_server_that_comes_back_is_found_again(self):
+        self.expected = ["WebSocket connection", "ERR_CONNECTION_"]
+        self.launch("echo begun; sleep 60")
+        connection = self.page.locator("[data-connection]")
+        expect(connection).to_have_text("live")
+        port = self.site.port
+        self.site.stop()
+        expect(connection).to_have_text(re.compile("reconnecting|cannot be reached"))
+        expect(self.rows().first).to_have_text("begun")
+        self.site.start(port)
 
-    def test_a_flood_is_bounded_and_pages_lead_back(self):
-        # It must still be running when its page opens: a run that has succeeded opens at
-        # its start.
-        run = self.launch("seq 1 300000; sleep 5")
-        self.wait_for_status("Succeeded")
-        rows = self.page.locator(".row")
-        expect(rows.last.locator(".text")).to_have_text("300000")
-        self.assertLessEqual(rows.count(), LOG_ROWS)
-        first = self.number_of(rows.first)
+        expect(self.page.locator(".run-line .status")).to_have_text("Cancelled", timeout=30_000)
+        expect(connection).to_have_text("")
+        expect(self.rows().first).to_have_text("begun")
 
-        self.page.evaluate("document.querySelector('[data-log]').scrollTop = 0")
-        self.page.get_by_role("link", name="Earlier output").click()
-        expect(rows.first.locator(".n")).not_to_have_text(str(first))
-        numbers = [int(n) for n in self.page.locator(".row .n").all_text_contents()]
-        self.assertEqual(numbers, list(range(numbers[0], numbers[0] + len(numbers))))
-        self.assertIn(first, numbers)
+    def test_a_log_out_in_another_tab_is_said_and_what_is_there_stays(self):
+        page = self.open(storage_state=None)
+        page.goto("/accounts/login/")
+        page.fill("[name=username]", "admin")
+        page.fill("[name=password]", PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url("**/")
+        run = self.site.launch("echo begun; sleep 60")
+        self.visit(run, page)
+        other = page.context.new_page()
+        other.goto("/account/")
+        other.locator("summary", has_text="admin").click()
+        other.get_by_role("button", name="Log out").click()
 
-        self.page.keyboard.press("g")
-        expect(rows.first.locator(".text")).to_have_text("1")
-        self.page.get_by_role("link", name="Later output").click()
-        expect(rows.first.locator(".n")).not_to_have_text("1")
-        self.page.keyboard.press("Shift+G")
-        expect(rows.last.locator(".text")).to_have_text("300000")
+        expect(page.locator("[data-connection]")).to_contain_text("log in again", timeout=30_000)
+        expect(page.locator(".row .text")).to_have_text(["begun"])
 
-        self.visit(run)  # a succeeded run opens at its start
-        expect(rows.first.locator(".text")).to_have_text("1")
+    def test_a_run_that_was_deleted_meanwhile_is_said(self):
+        self.expected = ["404"]
+        run = self.site.launch("seq 1 50000")
+        self.site.ended(run["id"])
+        self.visit(run)
+        expect(self.rows().first).to_have_text("1")
+        self.site.request("DELETE", f"/api/runs/{run['id']}")
+        self.page.evaluate("document.querySelector('[data-log]').scrollTop = 600_000")
 
-    def test_someone_who_reads_further_up_is_not_moved(self):
-        self.launch("seq 1 300; read word; seq 301 400; sleep 60", stdin=True)
-        expect(self.page.locator(".row")).to_have_count(300)
-        log = "document.querySelector('[data-log]')"
-        self.page.evaluate(f"{log}.scrollTop = 100")
-        self.page.get_by_label("Standard input").press("Enter")
-        pill = self.page.get_by_role("button", name="↓ 100 new lines")
-        expect(pill).to_be_visible()
-        self.assertEqual(self.page.evaluate(f"{log}.scrollTop"), 100)
-        pill.click()
+        expect(self.page.locator("[data-connection]")).to_contain_text("no such run")
 
-        expect(pill).to_be_hidden()
-        at_end = f"{log}.scrollTop + {log}.clientHeight >= {log}.scrollHeight - 2"
-        self.assertTrue(self.page.evaluate(at_end))
+    def test_a_network_that_is_gone_is_said(self):
+        self.expected = ["ERR_INTERNET_DISCONNECTED"]
+        run = self.site.launch("seq 1 50000")
+        self.site.ended(run["id"])
+        self.visit(run)
+        self.page.context.set_offline(True)
+        self.page.evaluate("document.querySelector('[data-log]').scrollTop = 600_000")
+        expect(self.page.locator("[data-connection]")).to_contain_text("cannot be reached")
+        self.page.context.set_offline(False)
+
+        expect(self.rows().get_by_text("30001", exact=True)).to_be_visible(timeout=15_000)
+        expect(self.page.locator("[data-connection]")).to_have_text("")
 
 
 class ReplayTests(BrowserTestCase):
@@ -236,7 +234,7 @@ class ReplayTests(BrowserTestCase):
         page.keyboard.press("l")
         self.wait_for_status("Succeeded")
 
-        self.assertEqual(self.texts(), [f"tick {n}" for n in range(1, 41)])
+        expect(self.rows().last).to_have_text("tick 40")
 
 
 class OtherPageTests(BrowserTestCase):

@@ -1,4 +1,4 @@
-"""Chunks as rows on the server; test_browser.py runs rows.json through rows.js."""
+"""Chunks as rows on the server."""
 
 import json
 import time

@@ -1,80 +1,56 @@
 // draw.js - a row becomes an element, as templates/runs/_chunks.html draws it.
 // Everything a program wrote goes in as text, never as markup.
 
-import { clock } from "./format.js";
-import { visible } from "./text.js";
+import { button, make } from "./elements.js";
+import { clock, counted } from "./format.js";
 
-/** @param {(seq: number) => string} frameUrl  where the HTML of a result is served */
-export function drawRow(row, timeText, frameUrl) {
+/**
+ * @param {object} row  see terminal.js
+ * @param {string} time  what its time column says
+ * @param {{drawText: (row: object) => Node, drawBlock: (row: object) => Node}} draws
+ */
+export function drawRow(row, time, draws) {
   const element = make("div", `row ${row.stream}`);
   element.dataset.seq = row.seq;
+  element.dataset.number = row.number;
   element.dataset.t = row.t;
   element.dataset.task = row.task;
-  element.append(make("span", "n", row.number), make("span", "t", timeText(row.t)));
-  if (row.event) element.append(...drawEvent(row.event));
-  else if (row.parts) element.append(drawParts(row, frameUrl));
-  else element.append(make("span", "text", row.text));
+  const number = make("a", "n", row.number.toLocaleString("en"));
+  number.href = `#L${row.number}`;
+  number.tabIndex = -1;
+  element.append(number, make("span", "t", time));
+  if (isBlock(row)) {
+    element.append(draws.drawBlock(row));
+  } else {
+    element.append(make("span", "text"));
+    fillText(element, row, draws);
+  }
   return element;
 }
 
-export function redrawText(element, row) {
-  element.querySelector(".text").textContent = row.text;
+export const isBlock = (row) => row.event !== undefined || row.data !== undefined;
+
+/** Draw the text of a row anew, after it went on. */
+export function fillText(element, row, draws) {
+  const text = element.querySelector(".text");
+  text.replaceChildren(draws.drawText(row));
+  if (row.more) text.append(moreButton(row.more));
 }
 
-/** How the time of a row is shown: since the start, of the day, or not at all. */
+const moreButton = (more) => button("more", `… ${counted(more, "more character")}`);
+
+/** How the time of a row is shown, by mode: (row, the row before it) => text. */
 export function timeTexts(startedAt) {
   const start = startedAt ? Date.parse(startedAt) : Number.NaN;
   return {
-    start: (t) => clock(t),
-    off: (t) => clock(t),
-    day: (t) => {
+    start: ({ t }) => clock(t),
+    off: () => "",
+    day({ t }) {
       if (Number.isNaN(start)) return clock(t);
       const moment = new Date(start + t * 1000);
       const time = moment.toLocaleTimeString("en-GB");
       return `${time}.${String(moment.getMilliseconds()).padStart(3, "0")}`;
     },
+    gap: ({ t }, before) => (before ? `+${(t - before.t).toFixed(3)}` : ""),
   };
-}
-
-function drawEvent({ type, summary, percent }) {
-  const drawn = [make("span", "event-type", type)];
-  if (percent !== null) drawn.push(progressBar(percent));
-  return [...drawn, make("span", "text", summary)];
-}
-
-export function progressBar(percent) {
-  const bar = make("progress", "");
-  bar.max = 100;
-  bar.value = percent;
-  return bar;
-}
-
-function drawParts(row, frameUrl) {
-  const parts = make("div", "parts");
-  for (const { how, label, value } of row.parts) {
-    if (how === "image") {
-      const image = make("img", "result-image");
-      image.alt = label;
-      image.src = value;
-      parts.append(image);
-    } else if (how === "frame") {
-      const frame = make("iframe", "result-frame");
-      frame.setAttribute("sandbox", "");
-      frame.title = label;
-      frame.src = frameUrl(row.seq);
-      parts.append(frame);
-    } else {
-      const heading = how === "error" ? make("strong", "error-title", label) : make("span", "part-label", label);
-      if (label) parts.append(heading);
-      parts.append(make("pre", "text", visible(value)));
-    }
-  }
-  return parts;
-}
-
-export function make(tag, className, text) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  if (text !== undefined) element.textContent = text;
-  return element;
 }

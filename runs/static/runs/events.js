@@ -1,33 +1,45 @@
 // events.js - how a structured event reads in one row; web/lines.py does the same.
 
-import { clean } from "./text.js";
+import { visible } from "./text.js";
+
+const SUMMARY_LENGTH = 1000;
+const PERCENTS = ["percent", "percentage", "progress"];
 
 /** @returns {{type: string, summary: string, percent: number|null}} */
 export function eventView(event) {
-  const typed = typeof event.type === "string";
-  let body = typed ? event.data : undefined;
-  if (body === undefined || body === null) {
-    body = Object.fromEntries(Object.entries(event).filter(([name]) => name !== "type" && name !== "data"));
-  }
-  return { type: clean(typed ? event.type : "stage"), summary: clean(summary(body)), percent: percent(body) };
+  const body = bodyOf(event), far = percent(body);
+  return { type: visible(typeOf(event)), summary: visible(summary(body, far)).slice(0, SUMMARY_LENGTH), percent: far };
 }
 
-const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+export const typeOf = (event) => (typeof event.type === "string" ? event.type : "stage");
+
+/** What an event says: its `data` member, or all of it where it has none. */
+export function bodyOf(event) {
+  const body = typeof event.type === "string" ? event.data : undefined;
+  if (body !== undefined && body !== null) return body;
+  return Object.fromEntries(Object.entries(event).filter(([name]) => name !== "type" && name !== "data"));
+}
+
+export const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 const isNumber = (value) => typeof value === "number";
 
-function summary(body) {
+function summary(body, far) {
   if (!isObject(body)) return compact(body);
-  return Object.entries(body).map(([name, value]) => `${name}: ${compact(value)}`).join(" · ");
+  // What a bar shows is not said again.
+  const told = Object.entries(body).filter(([name, value]) => far === null || value !== far || !PERCENTS.includes(name));
+  return told.map(([name, value]) => `${name}: ${compact(value)}`).join(" · ");
 }
 
 function compact(value) {
+  // All digits are in the event itself.
+  if (isNumber(value) && !Number.isInteger(value)) return String(Number(value.toPrecision(6)));
   return typeof value === "string" ? value.trim().split(/\s+/).join(" ") : JSON.stringify(value);
 }
 
 /** How far along, 0 to 100; null if the event does not say. */
 export function percent(body) {
   if (!isObject(body)) return null;
-  for (const name of ["percent", "percentage", "progress"]) {
+  for (const name of PERCENTS) {
     const value = body[name];
     if (isNumber(value) && value >= 0 && value <= 100) return value > 0 && value < 1 ? value * 100 : value;
   }

@@ -1,6 +1,6 @@
 // head.js - the head of the run's page says what the run is doing now.
 
-import { counted, isFinal, lasting, shortClock, statusWord } from "./format.js";
+import { counted, isFinal, lasting, statusWord } from "./format.js";
 
 /** @param {() => number} now  in ms, for what goes on between two messages */
 export function makeHead(page, now = () => performance.now()) {
@@ -31,7 +31,6 @@ export function makeHead(page, now = () => performance.now()) {
     find("cancel")?.remove();
     find("stdin")?.remove();
     find("delete")?.removeAttribute("hidden");
-    find("live").textContent = "End";
     const empty = find("log-empty");
     if (empty) empty.textContent = "The program printed nothing.";
   }
@@ -45,7 +44,6 @@ export function makeHead(page, now = () => performance.now()) {
   function tick() {
     if (!run) return;
     say("lasting", run.duration === null ? "" : lasting(seconds()));
-    find("length").textContent = shortClock(seconds());
     const silent = Math.floor(seconds() - lastOutput);
     const hint = run.kind === "python" ? " Python programs need flush=True or -u where they start others." : "";
     say("stall", run.stalled && silent > 0 ? `No output for ${silent} s.${hint}` : "");

@@ -8,18 +8,18 @@ import { keepOpen } from "./socket.js";
  *   open a source that starts after a cursor
  * @param {number} cursor  seq of the last chunk already on the page, 0 for none
  * @param {{chunks: Function, run: Function, end: Function, error: Function, state: Function}} on
- *   state: "catching up", "live", "reconnecting" (in seconds), "refused", "offline", "ended", "stopped"
+ *   state: "catching up", "live", "reconnecting" (in seconds), "refused" (with the code), "offline", "ended", "stopped"
  */
 export function liveSource(connect, cursor, on, env) {
   let events = null, ended = false, goal = 0;
 
   const socket = keepOpen(() => connect.socket(cursor), {
     message: take,
-    state(state, seconds) {
+    state(state, seconds, code) {
       if (ended) return;
       if (state === "open") on.state("catching up");
       else if (state === "never") followEvents();
-      else if (state !== "connecting") on.state(state, seconds);
+      else if (state !== "connecting") on.state(state, seconds, code);
     },
   }, env);
 

@@ -1,49 +1,81 @@
-// page.js - the run's page: connects source, player, log and controls.
+// page.js - the run's page: connects what is recorded and what arrives with what shows it.
 
-import { isFinal, shortClock } from "./format.js";
+import { bindActions } from "./actions.js";
+import { makeBar } from "./bar.js";
+import { drawBlock } from "./blocks.js";
+import { makeFind } from "./find.js";
+import { isFinal } from "./format.js";
+import { gathered } from "./gathered.js";
 import { makeHead } from "./head.js";
 import { bindKeys } from "./keys.js";
+import { mountLanes } from "./laneview.js";
+import { bindLinks, showInAddress } from "./links.js";
 import { liveSource } from "./live.js";
-import { makeLog } from "./log.js";
+import { makeLogs } from "./logs.js";
+import { makeMarks } from "./marks.js";
+import { bindModes } from "./modes.js";
+import { endOf } from "./model.js";
+import { makePanels } from "./panels.js";
 import { makePlayer } from "./player.js";
-import { recordedSource, sentenceOf } from "./recorded.js";
-import { boardOf, drawStages, stageOf } from "./stages.js";
+import { makeReach } from "./reaching.js";
+import { recordedSource } from "./recorded.js";
+import { drawSpans } from "./spans.js";
 import { bindStdin } from "./stdin.js";
+import { makeTab } from "./tab.js";
+import { makeScreen } from "./terminal.js";
+import { bindToolbar } from "./toolbar.js";
+import { makeView } from "./view.js";
 
-const STATE_WORDS = { refused: "no longer yours to see", stopped: "", ended: "" };
-const STAGES_KEPT = 20_000;
+const ASK_AGAIN_MS = 2000;
 
 const page = document.querySelector("[data-run]");
-const find = (name) => page.querySelector(`[data-${name}]`);
-const initial = JSON.parse(document.querySelector("#run-json").textContent);
+const part = (name) => page.querySelector(`[data-${name}]`);
+const json = (id) => JSON.parse(document.querySelector(id)?.textContent ?? "null");
+const initial = json("#run-json"), sent = json("#chunks-json");
 const { urls } = initial;
-const seek = find("seek"), play = find("play"), liveButton = find("live"), connection = find("connection");
-const told = [];
-let seeking = false;
+// Where the log ends by what has arrived, whatever is shown.
+let end = { seq: initial.last_seq, lines: initial.lines };
 
-const source = recordedSource((query) => fetch(`${urls.chunks}?${query}`));
+const calls = urls.chunks.replace(/chunks$/, "");
+let connection = ["ended"];
+const reach = makeReach(`/api/runs/${initial.id}`, () => bar.setConnection(...connection));
+const source = recordedSource((query, call, options) => reach(`${calls}${call}?${query}`, options));
 const head = makeHead(page);
-const log = makeLog(
-  page,
-  { first: Number(page.dataset.first), last: Number(page.dataset.cursor), seen: initial.last_seq },
-  source,
-  {
-    frameUrl: (seq) => `${urls.page}results/${seq}/`,
-    startedAt: initial.started_at,
-    isLive: () => !isFinal(head.run.status),
-    failed,
-  },
-);
+const tab = makeTab(page, failed);
+
+// --- what is shown -------------------------------------------------------------------
+
+const blocks = {
+  frameUrl: (seq, mime) => `${urls.page}results/${seq}/${mime ? `?mime=${encodeURIComponent(mime)}` : ""}`,
+  resultUrl: (seq, mime) => `${urls.page}results/${seq}/download?mime=${encodeURIComponent(mime)}`,
+};
+
+const log = makeLogs((frame, filter) => makeView(frame, source, {
+  draws: { drawText: (row) => drawSpans(row.spans), drawBlock: (row) => drawBlock(row, blocks) },
+  newScreen: (raw) => makeScreen({ raw }),
+  startedAt: initial.started_at,
+  line: showInAddress,
+  filter,
+  failed,
+}), part("frame"));
+const modes = bindModes(page);
+const marks = makeMarks(part("frame"), (line) => toLine(line));
 
 const player = makePlayer(source, {
-  show: (chunks) => log.show(chunks),
+  show: (chunks, shownEnd) => log.reset(shownEnd, chunks),
   append: (chunks) => log.append(chunks),
   live() {
-    log.setPaging(true);
+    log.setEnd(end);
     log.toEnd();
   },
-  state: showPlayerState,
-  position: showPosition,
+  state(state) {
+    bar.showState(state);
+    panels.show();
+  },
+  position(seconds) {
+    bar.showPosition(seconds);
+    if (player.state !== "live") panels.show();
+  },
   failed,
 }, {
   now: () => performance.now(),
@@ -51,176 +83,108 @@ const player = makePlayer(source, {
   clearTimeout: (id) => clearTimeout(id),
 });
 
-// --- what arrives ----------------------------------------------------------------
+const bar = makeBar(part("player"), { player, source, failed });
 
-// A window further up than the end: live output begins behind what is stored now.
-const liveAfter = log.attached ? log.last : initial.last_seq;
+const panels = makePanels(page, source, {
+  line: (number) => toLine(number),
+  time: () => (player.state === "live" ? { until: Infinity, now: head.seconds() } : { until: player.position, now: player.position }),
+});
+
+const lanes = part("lanes") && mountLanes(part("lanes"), initial.tasks, { open: log.open, source });
+
+function toLine(number, options) {
+  modes.choose("log");
+  log.toLine(number, options);
+}
+
+function failed(error) {
+  bar.showFailure(error);
+}
+
+// --- what arrives --------------------------------------------------------------------
+
 const scheme = location.protocol === "https:" ? "wss:" : "ws:";
 const live = liveSource({
   socket: (after) => new WebSocket(`${scheme}//${location.host}${urls.websocket}?after=${after}`),
   events: (after) => new EventSource(`${urls.events}?after=${after}`),
-}, liveAfter, {
+}, end.seq, {
   chunks(chunks) {
-    head.heard(chunks.at(-1));
-    rememberStages(chunks);
-    if (player.state === "live") log.arrive(chunks);
-    else log.note(chunks);
+    end = endOf(chunks);
+    if (player.state === "live") log.append(chunks);
+    tellOthers(chunks);
   },
   run: setRun,
-  end: async () => {
-    const response = await fetch(`/api/runs/${initial.id}`);
-    if (response.ok) setRun(await response.json());
-  },
+  end: askRun,
   error: (sentence) => failed(new Error(sentence)),
-  state(state, seconds) {
-    connection.dataset.state = state;
-    const wait = seconds >= 1 ? ` in ${Math.round(seconds)} s` : "";
-    connection.textContent = STATE_WORDS[state] ?? (navigator.onLine ? state + wait : "offline");
+  state(...given) {
+    connection = given;
+    bar.setConnection(...given);
   },
 });
 
+// What stands around the log is drawn ten times a second: it changes with every chunk.
+const tellOthers = gathered(100, (chunks) => {
+  head.heard(chunks.at(-1));
+  bar.arrived(chunks);
+  panels.take(chunks);
+  lanes?.heard(chunks);
+  finder.arrived(chunks.at(-1).seq);
+  marks.take(chunks);
+  marks.setTotal(end.lines);
+});
+
+/** How it ended; a server that stops ends its runs and is gone for a while. */
+async function askRun() {
+  try {
+    const response = await reach(`/api/runs/${initial.id}`);
+    if (response.ok) setRun(await response.json());
+  } catch (error) {
+    failed(error);
+    setTimeout(askRun, ASK_AGAIN_MS);
+  }
+}
+
 function setRun(run) {
   head.setRun(run);
+  lanes?.setTasks(run.tasks);
   log.setStart(run.started_at);
-  showPressed();
   tick();
 }
 
 function tick() {
   head.tick();
-  const length = head.seconds();
-  seek.max = Math.max(length, 0.001);
-  if (player.state === "live") showPosition(length);
-}
-
-// --- stages ------------------------------------------------------------------------
-
-function rememberStages(chunks) {
-  const stages = chunks.map(stageOf).filter((stage) => stage && stage.seq > (told.at(-1)?.seq ?? 0));
-  if (!stages.length || told.length > STAGES_KEPT) return;
-  told.push(...stages);
-  showStages();
-}
-
-function showStages() {
-  if (told.length) drawStages(find("stages"), boardOf(told, player.state === "live" ? Infinity : player.position));
-}
-
-/** Stages told of before the live source begins. */
-async function loadStages(until) {
-  const earlier = [];
-  for (let after = 0, pages = 0; after !== null && after < until && pages < 20; pages++) {
-    const answer = await source.events(after);
-    earlier.push(...answer.items.filter(({ seq }) => seq <= until).map(stageOf).filter(Boolean));
-    after = answer.next;
-  }
-  told.unshift(...earlier);
-  showStages();
+  tab.show(head.run, head.seconds());
+  bar.setLength(head.seconds(), !isFinal(head.run.status));
+  if (player.state === "live") panels.show();
 }
 
 // --- controls ------------------------------------------------------------------------
 
-function failed(error) {
-  connection.dataset.state = "offline";
-  connection.textContent = error.message;
-}
+const finder = makeFind(part("find"), {
+  source,
+  view: { toLine, setHits: log.setHits, anchor: log.anchor, screen: log.main.screen },
+  marks,
+}, { filter: () => toolbar.filter() });
+const toolbar = bindToolbar(page, log, () => finder.refilter());
+bindActions(page, urls, failed);
+bindStdin(part("stdin"), live.send);
+bindKeys(document.querySelector("[data-keys]"), player, log, { bar, isFinding: () => finder.isOpen });
 
-function showPlayerState(state) {
-  const playing = state === "playing";
-  play.textContent = playing ? "❚❚" : "▶";
-  play.setAttribute("aria-label", playing ? "Pause" : "Play");
-  showPressed();
-  if (state !== "live") log.setPaging(false);
-  showStages();
-}
+// --- begin ---------------------------------------------------------------------------
 
-function showPressed() {
-  liveButton.setAttribute("aria-pressed", String(player.state === "live" && !isFinal(head.run.status)));
-}
-
-function showPosition(seconds) {
-  find("position").textContent = shortClock(seconds);
-  if (!seeking) seek.value = seconds;
-  seek.setAttribute("aria-valuetext", shortClock(seconds));
-  if (player.state !== "live") showStages();
-}
-
-play.addEventListener("click", player.toggle);
-liveButton.addEventListener("click", player.live);
-seek.addEventListener("input", () => {
-  seeking = true;
-  find("position").textContent = shortClock(Number(seek.value));
-});
-seek.addEventListener("change", () => {
-  seeking = false;
-  player.seek(Number(seek.value));
-});
-find("speed").addEventListener("change", ({ target }) => player.setSpeed(Number(target.value)));
-find("idle").addEventListener("change", ({ target }) => player.setIdle(Number(target.value)));
-
-for (const toggle of page.querySelectorAll("[data-stream-toggle]")) {
-  toggle.addEventListener("click", () => log.setStream(toggle.dataset.streamToggle, flip(toggle)));
-}
-
-for (const tab of page.querySelectorAll("[data-task-tab]")) {
-  tab.addEventListener("click", () => {
-    for (const other of page.querySelectorAll("[data-task-tab]")) {
-      other.setAttribute("aria-pressed", String(other === tab));
-    }
-    log.setTask(tab.dataset.taskTab);
-  });
-}
-
-function flip(toggle) {
-  const pressed = toggle.getAttribute("aria-pressed") !== "true";
-  toggle.setAttribute("aria-pressed", String(pressed));
-  return pressed;
-}
-
-const wrap = find("wrap"), time = find("time");
-wrap.setAttribute("aria-pressed", localStorage.getItem("wrap") ?? "true");
-time.value = localStorage.getItem("time") ?? "start";
-wrap.addEventListener("click", () => {
-  log.setWrap(flip(wrap));
-  localStorage.setItem("wrap", wrap.getAttribute("aria-pressed"));
-});
-time.addEventListener("change", () => {
-  log.setTime(time.value);
-  localStorage.setItem("time", time.value);
-});
-
-find("cancel")?.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const form = event.target, button = form.querySelector("button");
-  button.disabled = true;
-  button.textContent = "Cancelling";
-  const token = form.elements.csrfmiddlewaretoken.value;
-  const response = await fetch(urls.cancel, { method: "POST", headers: { "X-CSRFToken": token } });
-  if (response.ok || response.status === 409) return;
-  button.disabled = false;
-  button.textContent = "Cancel";
-  failed(new Error(await sentenceOf(response)));
-});
-
-find("delete")?.addEventListener("submit", (event) => {
-  if (!confirm("Delete this run and its log? This cannot be undone.")) event.preventDefault();
-});
-
-bindStdin(find("stdin"), live.send);
-bindKeys(document.querySelector("[data-keys]"), player, log);
-
-// --- begin -----------------------------------------------------------------------------
-
-head.setRun(initial);
-log.setWrap(wrap.getAttribute("aria-pressed") === "true");
-if (time.value !== "start") log.setTime(time.value);
-if (page.querySelector("[data-tasks]")) page.classList.add("several-tasks");
-showPlayerState("live");
-tick();
-if (initial.status !== "succeeded" && log.attached) log.toEnd();
-loadStages(liveAfter).catch(failed);
+if (part("tasks")) page.classList.add("several-tasks");
+setRun(initial);
+log.reset(end, sent, { where: page.dataset.opens });
+bar.begin(location.search);
+bar.load();
+marks.setTotal(end.lines);
+marks.load(source).catch(failed);
+bindLinks(toLine);
+finder.begin();
+panels.load(end.seq).catch(failed);
+lanes?.count(end.seq).catch(failed);
 if (!isFinal(initial.status)) {
-  head.silentSince(Number(find("rows-of-log").lastElementChild?.dataset.t ?? 0));
+  head.silentSince(sent?.at(-1)?.t ?? 0);
   live.start();
   setInterval(tick, 1000);
 }

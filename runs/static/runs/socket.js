@@ -11,8 +11,8 @@ export function isRefusal(code) {
 
 /**
  * @param {() => WebSocket} connect
- * @param {{message: Function, state: (state: string, seconds?: number) => void}} on
- *   state: connecting, open, reconnecting (in `seconds`), refused, never (no connection was ever made)
+ * @param {{message: Function, state: (state: string, seconds?: number, code?: number) => void}} on
+ *   state: connecting, open, reconnecting (in `seconds`), refused (with the `code` it closed with), never (no connection was ever made)
  * @param {{setTimeout: Function, clearTimeout: Function, random: Function}} env
  */
 export function keepOpen(connect, on, env = browser) {
@@ -34,7 +34,7 @@ export function keepOpen(connect, on, env = browser) {
     socket.onclose = ({ code }) => {
       env.clearTimeout(timer);
       if (stopped) return;
-      if (isRefusal(code)) return end("refused");
+      if (isRefusal(code)) return end("refused", code);
       if (!everOpen && attempt >= 1) return end("never");
       retry();
     };
@@ -59,11 +59,11 @@ export function keepOpen(connect, on, env = browser) {
     timer = env.setTimeout(start, delay);
   }
 
-  function end(state) {
+  function end(state, code) {
     stopped = true;
     env.clearTimeout(timer);
     socket?.close();
-    on.state(state);
+    on.state(state, undefined, code);
   }
 
   return {

@@ -1,21 +1,23 @@
-// stages.js - the stage board: what the `stage` events say so far. Pure but for drawStages.
+// stages.js - the stage board: what the `stage` events say so far. Pure; stageview.js draws it.
 
-import { make, progressBar } from "./draw.js";
-import { percent } from "./events.js";
-import { lasting, statusWord } from "./format.js";
+import { isObject, percent } from "./events.js";
+import { visible } from "./text.js";
 
 const WORDS = {
   succeeded: ["complete", "completed", "done", "success", "succeeded", "finished", "ok"],
-  failed: ["failed", "failure", "error"],
-  queued: ["pending", "queued", "waiting"],
+  failed: ["failed", "failure", "error", "cancelled", "canceled", "timeout"],
+  queued: ["pending", "queued", "waiting", "scheduled"],
 };
+const NAME_LENGTH = 60;
+const MOST_STAGES = 60;
+const MOST_TOLD = 20_000;
 
-/** {seq, t, name, status, percent} of a chunk that tells of a stage, else null. */
-export function stageOf(chunk) {
-  if (chunk.stream !== "event" || !chunk.data) return null;
-  const body = typeof chunk.data.stage === "string" ? chunk.data : chunk.data.data;
+/** {seq, t, line, name, status, percent} of a chunk that tells of a stage, else null. */
+export function stageOf({ seq, t, line, stream, data }) {
+  if (stream !== "event" || !isObject(data)) return null;
+  const body = typeof data.stage === "string" ? data : data.data;
   if (typeof body?.stage !== "string") return null;
-  return { seq: chunk.seq, t: chunk.t, name: body.stage.slice(0, 60), status: statusOf(body.status), percent: percent(body) };
+  return { seq, t, line, name: visible(body.stage).slice(0, NAME_LENGTH), status: statusOf(body.status), percent: percent(body) };
 }
 
 function statusOf(word) {
@@ -23,33 +25,55 @@ function statusOf(word) {
   return Object.keys(WORDS).find((status) => WORDS[status].includes(said)) ?? "running";
 }
 
-/** Stages in the order they began, up to a time. */
-export function boardOf(told, until = Infinity) {
+/** Remembers what chunks tell of stages; of very many only what a board needs. */
+export function makeStages() {
+  let told = [], seq = 0;
+  return {
+    take(chunks) {
+      for (const chunk of chunks) {
+        if (chunk.seq <= seq) continue;
+        const stage = stageOf(chunk);
+        if (stage) told.push(stage);
+        seq = chunk.seq;
+      }
+      if (told.length > MOST_TOLD) told = thinned(told);
+    },
+    board: (until, now) => boardOf(told, until, now),
+    get length() { return told.length; },
+  };
+}
+
+/** Every other report of the same status goes; each change of a status stays. */
+function thinned(told) {
+  const last = new Map();
+  let odd = false;
+  return told.filter((stage) => {
+    const changed = last.get(stage.name) !== stage.status;
+    last.set(stage.name, stage.status);
+    return changed || (odd = !odd);
+  });
+}
+
+/**
+ * Stages in the order they were first told of, as they were at a time.
+ * @param {number} now  until when a stage that goes on has lasted
+ * @returns {{name, status, percent, seconds: number|null, line}[]} seconds: null before it began
+ */
+export function boardOf(told, until = Infinity, now = until) {
   const stages = new Map();
-  for (const { t, name, status, percent } of told) {
+  for (const { t, line, name, status, percent } of told) {
     if (t > until) break;
-    const began = stages.get(name)?.began ?? t;
-    stages.set(name, { name, status, percent, began, ended: t });
+    const stage = stages.get(name) ?? { name, began: null, ended: null, line };
+    // What was told to have ended may begin again.
+    if (status === "running" && stage.ended !== null) Object.assign(stage, { began: t, ended: null });
+    if (status !== "queued") stage.began ??= t;
+    if (status === "succeeded" || status === "failed") stage.ended ??= t;
+    stages.set(name, Object.assign(stage, { status, percent, last: t }));
   }
-  return [...stages.values()].slice(0, 30);
+  return [...stages.values()].slice(0, MOST_STAGES).map(({ began, ended, last, ...stage }) => ({
+    ...stage,
+    seconds: began === null ? null : Math.max(0, (ended ?? (Number.isFinite(now) ? now : last)) - began),
+  }));
 }
 
-export function drawStages(list, stages) {
-  list.hidden = stages.length === 0;
-  list.replaceChildren(...stages.map(drawStage));
-}
-
-function drawStage({ name, status, percent, began, ended }) {
-  const item = make("li", "stage");
-  const word = make("span", "status");
-  word.dataset.status = status;
-  word.title = statusWord(status);
-  word.append(make("span", "mark"), make("span", "", name), make("span", "sr", statusWord(status)));
-  item.append(word);
-  if (status === "running" && percent !== null) {
-    item.append(progressBar(percent), make("span", "hint", `${Math.round(percent)} %`));
-  } else if (status !== "queued") {
-    item.append(make("span", "hint", lasting(ended - began)));
-  }
-  return item;
-}
+export { drawStages } from "./stageview.js";

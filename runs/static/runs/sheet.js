@@ -1,0 +1,62 @@
+// sheet.js - the rows that are elements now: only those around what is looked at.
+
+import { drawRow, fillText, isBlock } from "./draw.js";
+
+/**
+ * @param {HTMLElement} place  holds the rows
+ * @param {object} draws  see draw.js
+ */
+export function makeSheet(place, draws) {
+  // By key, not by row: rows are made anew when earlier output is loaded, and an
+  // element that stays keeps its focus, its selection and what is unfolded in it.
+  let drawn = new Map();
+
+  /** @param {(row: object, index: number) => string} timeOf */
+  function show(rows, from, to, timeOf) {
+    const next = new Map();
+    for (let i = from; i < to; i++) next.set(rows[i].key, rows[i]);
+    for (const [key, { element }] of drawn) if (!next.has(key)) element.remove();
+    let cursor = place.firstElementChild, index = from;
+    const kept = new Map();
+    for (const [key, row] of next) {
+      const element = elementOf(key, row, timeOf(row, index));
+      index++;
+      kept.set(key, { row, element });
+      if (element === cursor) cursor = cursor.nextElementSibling;
+      else place.insertBefore(element, cursor);
+    }
+    drawn = kept;
+  }
+
+  function elementOf(key, row, time) {
+    const before = drawn.get(key);
+    if (!before) return drawRow(row, time, draws);
+    if (before.row !== row && !isBlock(row)) fillText(before.element, row, draws);
+    const clock = before.element.children[1];
+    if (clock.textContent !== time) clock.textContent = time;
+    return before.element;
+  }
+
+  return {
+    show,
+    /** Rows that look different now. */
+    redraw(changed) {
+      for (const row of changed) {
+        const known = drawn.get(row.key);
+        if (known && !isBlock(row)) fillText(known.element, row, draws);
+      }
+    },
+    clear() {
+      place.replaceChildren();
+      drawn = new Map();
+    },
+    /** @returns {Iterable<{row: object, element: HTMLElement}>} */
+    drawn: () => drawn.values(),
+    /** The row of an element or of a node in it. */
+    rowAt(node) {
+      const element = (node?.nodeType === 1 ? node : node?.parentElement)?.closest(".row");
+      for (const known of drawn.values()) if (known.element === element) return known;
+      return null;
+    },
+  };
+}
