@@ -1,6 +1,7 @@
 import json
 import re
 from importlib import import_module
+from unittest import skipUnless
 from unittest.mock import patch
 from urllib.parse import urlencode
 
@@ -259,6 +260,7 @@ class ChunkAdminTests(TestCase):
         page = self.client.get(url(CHUNKS, query=f"?run__id__exact={run.pk}&seq__gte=28"))
         self.assertEqual(self.rows(page), ["28", "29"])
 
+    @skipUnless(connection.vendor == "sqlite", "reads SQLite's plan")
     def test_no_page_counts_sorts_or_scans(self):
         run = make_queued_run(self.alice, ["x"] * 300)
         for query in ("", "?id__lt=200", f"?run__id__exact={run.pk}&seq__gt=150"):

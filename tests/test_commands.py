@@ -10,6 +10,7 @@ import tempfile
 import time
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import skipUnless
 from unittest.mock import patch
 
 from django.conf import settings
@@ -271,6 +272,7 @@ class ExportTests(TransactionTestCase):
         self.assertIn("up to seq 2", err)
 
 
+@skipUnless(connection.vendor == "sqlite", "each process is the only executor of a SQLite file")
 class ProcessTests(TransactionTestCase):
     """Commands as people call them, several at a time, on a database of their own."""
 

@@ -114,14 +114,22 @@ class Hints:
     async def listen(self, group: str, hear: Callable[[dict], None], begun=None) -> None:
         """Hear every message to the group until cancelled; `begun()` whenever it begins."""
         with self._minded():
-            while True:
-                try:
-                    await self._listen_once(group, hear, begun)
-                except Exception as error:
-                    log.debug("Not listening to %s: %r", group, error)
-                await asyncio.sleep(AGAIN_SECONDS)
+            await self._listen(group, hear, begun)
 
-    async def _listen_once(self, group: str, hear: Callable[[dict], None], begun) -> None:
+    async def _listen(self, group: str, hear: Callable[[dict], None], begun=None) -> None:
+        while True:
+            # In a task of its own: the client of Redis may swallow that it was cancelled.
+            receiving = asyncio.ensure_future(self._receive(group, hear, begun))
+            receiving.add_done_callback(_tell_why)
+            self._receiving.add(receiving)
+            try:
+                await asyncio.wait({receiving})
+            finally:
+                self._receiving.discard(receiving)
+                receiving.cancel()
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _receive(self, group: str, hear: Callable[[dict], None], begun) -> None:
         layer = get_channel_layer()
         async with asyncio.timeout(LAYER_SECONDS):
             # First what leaves nothing behind where it fails: the layer keeps every
@@ -129,15 +137,12 @@ class Hints:
             await layer.group_send("nobody", {})
             channel = await layer.new_channel()
             await layer.group_add(group, channel)
-        receiving = asyncio.ensure_future(_receive_all(layer, channel, hear))
-        self._receiving.add(receiving)
         try:
             if begun:
                 await begun()
-            await asyncio.wait({receiving})
+            while asyncio.current_task() in self._receiving:
+                hear(await layer.receive(channel))
         finally:
-            self._receiving.discard(receiving)
-            receiving.cancel()  # the layer then forgets the channel
             with suppress(Exception):
                 async with asyncio.timeout(LAYER_SECONDS):
                     await layer.group_discard(group, channel)
@@ -158,7 +163,7 @@ class Hints:
         """A layer whose Redis was away may hear nothing more and never say so: two of
         its tasks then reconnected at once and took each other's answers."""
         self._heard_at = time.monotonic()
-        ear = asyncio.ensure_future(self._hear_own())
+        ear = asyncio.ensure_future(self._listen(self._own_group, self._take_own))
         try:
             while self._users:
                 await asyncio.sleep(PULSE_SECONDS)
@@ -168,12 +173,6 @@ class Hints:
                     self._heard_at = time.monotonic()
         finally:
             ear.cancel()
-
-    async def _hear_own(self) -> None:
-        while True:
-            with suppress(Exception):
-                await self._listen_once(self._own_group, self._take_own, None)
-            await asyncio.sleep(AGAIN_SECONDS)
 
     def _take_own(self, message: dict) -> None:
         self._heard_at = time.monotonic()
@@ -192,9 +191,9 @@ class Hints:
             self._closing = asyncio.ensure_future(_close(old))
 
 
-async def _receive_all(layer, channel: str, hear: Callable[[dict], None]) -> None:
-    while True:
-        hear(await layer.receive(channel))
+def _tell_why(receiving: asyncio.Future) -> None:
+    if not receiving.cancelled() and (error := receiving.exception()):
+        log.debug("Not listening any more: %r", error)
 
 
 async def _close(layer) -> None:

@@ -1,6 +1,7 @@
 """Template filters: how runs read in words."""
 
 from django import template
+from django.utils import timezone
 from django.utils.html import format_html
 
 from ..models import Run
@@ -35,7 +36,12 @@ def moment(value) -> str:
     if not value:  # the empty row that a script fills
         return ""
     iso = value.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return format_html('<time datetime="{}">{} UTC</time>', iso, f"{value:%d %b %Y, %H:%M}")
+    today = value.date() == timezone.now().date()
+    # As long as what the browser will say, so that nothing moves when it does.
+    text = f"today {value:%H:%M:%S}" if today else f"{value.day} {value:%b %Y, %H:%M}"
+    return format_html(
+        '<time datetime="{}">{}<span class="without-script"> UTC</span></time>', iso, text
+    )
 
 
 @register.filter

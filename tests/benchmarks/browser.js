@@ -46,7 +46,7 @@ globalThis.bench = (() => {
       this.addEventListener("message", ({ data }) => {
         const at = performance.now();
         received.push(at);
-        const seq = data.match(/^{"type":"chunks".*"last_seq":(\d+)}$/s)?.[1];
+        const seq = data.startsWith('{"type":"chunks"') && data.slice(-40).match(/"last_seq":(\d+)}$/)?.[1];
         if (seq) waiting.push({ at, seq: Number(seq) });
       });
     }
@@ -106,7 +106,7 @@ globalThis.bench = (() => {
     elements: () => document.getElementsByTagName("*").length,
     found: () => ({
       frames, inputs, painted, received: received.length, firstRow, ready,
-      firstPaint: firstPaint(),
+      firstPaint: firstPaint(), firstByte: performance.getEntriesByType("navigation")[0].responseStart,
     }),
   };
 })();

@@ -16,7 +16,8 @@ setUpModule = browser.open_browser
 tearDownModule = browser.close_browser
 
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-LOOKS = [("light", 1280), ("dark", 1280), ("light", 400), ("dark", 400)]
+# Colours depend on the scheme and the size of targets on the width, not on both.
+LOOKS = [("light", 1280), ("dark", 400)]
 NARROW_AND_WIDE = [360, 400, 1280, 2560]
 
 COLOURS = r"""for i in $(seq 0 255); do printf '\033[38;5;%dmc%d\033[0m ' $i $i; done; echo
@@ -143,18 +144,91 @@ class AccessibleTests(BrowserTestCase):
             self.check(f"keys, {look}", page)
 
 
+class CodeFieldTests(BrowserTestCase):
+    def setUp(self):
+        super().setUp()
+        self.page.goto("/")
+        self.page.locator("label.kind", has_text="Python").click()
+        self.field = self.page.locator("#program")
+        self.field.focus()
+
+    def test_code_is_typed_as_in_an_editor_and_can_be_undone(self):
+        page = self.page
+        page.keyboard.type("if True:")
+        page.keyboard.press("Enter")
+        page.keyboard.type("print('in')")
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        page.keyboard.type("x")
+        inside = "if True:\n    print('in')\n        x"
+        expect(self.field).to_have_value(inside)
+        page.keyboard.press("Shift+Tab")
+        expect(self.field).to_have_value(inside.replace("        x", "    x"))
+        page.keyboard.press("Control+z")
+        expect(self.field).to_have_value(inside)
+        page.keyboard.press("Control+a")
+        page.keyboard.press("Tab")
+        expect(self.field).to_have_value("    " + inside.replace("\n", "\n    "))
+
+    def test_a_keyboard_is_not_caught_in_the_field(self):
+        page = self.page
+        page.keyboard.press("Tab")
+        expect(self.field).to_be_focused()
+        expect(self.field).to_have_accessible_description(
+            "Tab indents; Esc and then Tab leaves the field"
+        )
+        page.keyboard.press("Escape")
+        page.keyboard.press("Tab")
+        expect(page.locator("#timeout")).to_be_focused()
+        page.keyboard.press("Shift+Tab")
+        expect(self.field).to_be_focused()
+        page.keyboard.press("Escape")
+        page.keyboard.press("Shift+Tab")
+        expect(page.locator("[name=mode][value=script]")).to_be_focused()
+
+    def test_what_was_refused_is_kept_and_has_the_focus(self):
+        self.expected.append("status of 422")
+        page = self.page
+        page.keyboard.type("print('kept')")
+        page.locator("#timeout").fill("soon")
+        page.locator("summary", has_text="Advanced").click()
+        page.locator("[name=env_name]").fill("TOKEN")
+        secret = page.locator("[name=env_value]")
+        secret.fill("sesame")
+        expect(secret).to_have_attribute("type", "password")
+        page.get_by_role("button", name="Show", exact=True).click()
+        expect(secret).to_have_attribute("type", "text")
+        page.keyboard.press("Control+Enter")
+        expect(page.get_by_role("alert")).to_be_visible()
+
+        expect(page.locator("#timeout")).to_be_focused()
+        expect(self.field).to_have_value("print('kept')")
+        expect(secret).to_have_value("sesame")
+        expect(secret).to_have_attribute("type", "password")
+
+    def test_an_example_fills_the_form(self):
+        self.page.get_by_role("link", name="Three tasks in parallel").click()
+        expect(self.page.get_by_label("Task 3")).to_be_visible()
+        self.page.get_by_role("link", name="A program that fails").click()
+        expect(self.field).to_be_focused()
+        expect(self.page.locator("#title")).to_have_value("A program that fails")
+
+
 class StillTests(BrowserTestCase):
     """Nothing moves under the reader's hand, and nothing hangs over the edge."""
 
     def test_pages_do_not_jump_while_they_load(self):
         run = self.site.launch("seq 1 300; echo problem >&2")
         self.site.ended(run["id"])
+        live = self.site.launch("read x", stdin=True)
         for width in NARROW_AND_WIDE:
             page = self.open(viewport={"width": width, "height": 800})
             page.add_init_script(SHIFTS)
-            for address in ("/", "/runs/", run["urls"]["page"]):
+            for address in ("/", "/runs/", run["urls"]["page"], live["urls"]["page"]):
                 page.goto(address, wait_until="networkidle")
-                page.evaluate("new Promise((done) => setTimeout(() => requestAnimationFrame(done)))")
+                page.evaluate(
+                    "new Promise((done) => setTimeout(() => requestAnimationFrame(done)))"
+                )
                 shifts = page.evaluate("shifts")
                 with self.subTest(f"{address} at {width}", shifts=shifts):
                     self.assertLess(sum(shift[0] for shift in shifts), 0.02)
@@ -200,7 +274,5 @@ class TabTests(BrowserTestCase):
         # `read` with no terminal takes the empty line.
         self.wait_for_status("Succeeded")
 
-        self.assertEqual(
-            self.page.evaluate("told"), [["Succeeded: Nightly import", run["id"]]]
-        )
+        self.assertEqual(self.page.evaluate("told"), [["Succeeded: Nightly import", run["id"]]])
         expect(button).to_have_count(0)

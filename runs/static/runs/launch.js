@@ -1,11 +1,19 @@
 // launch.js - the launch form: rows that come and go, examples that fill it, Ctrl+Enter.
 
+import { bindCodeFields } from "./codefield.js";
+
 const form = document.querySelector("[data-launch]");
+const LANGUAGES = { command: "shell", parallel: "shell", python: "python" };
+
+bindCodeFields(form, () => LANGUAGES[form.elements.kind.value] ?? null);
+form.querySelector("[aria-invalid=true]")?.focus();
 
 for (const area of form.querySelectorAll("[data-grows]")) grow(area);
 form.addEventListener("input", ({ target }) => target.matches("[data-grows]") && grow(target));
 
 function grow(area) {
+  // Chromium and Safari do it themselves, before the first paint.
+  if (CSS.supports("field-sizing", "content")) return;
   area.style.height = "auto";
   area.style.height = `${area.scrollHeight + 2}px`;
 }
@@ -55,7 +63,6 @@ function reveal(button) {
   const shown = secret.type === "password";
   secret.type = shown ? "text" : "password";
   button.textContent = shown ? "Hide" : "Show";
-  button.setAttribute("aria-pressed", String(shown));
 }
 
 // --- examples ----------------------------------------------------------------------
@@ -76,6 +83,7 @@ function fill({ kind, mode, program, timeout, title }) {
   else form.elements.program.value = program;
   for (const area of form.querySelectorAll("[data-grows]")) grow(area);
   for (const problem of form.querySelectorAll(".problem")) problem.remove();
+  for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
   form.scrollIntoView({ block: "nearest" });
   const first = Array.isArray(program) ? form.querySelector("[name=task]") : form.elements.program;
   first.focus({ preventScroll: true });

@@ -4,6 +4,7 @@ import { isFinal, lasting } from "./format.js";
 import { setStatus } from "./head.js";
 import { showTime } from "./shell.js";
 import { keepOpen } from "./socket.js";
+import { visible } from "./text.js";
 
 const list = document.querySelector("[data-runs]");
 const template = document.querySelector("#run-row");
@@ -45,7 +46,7 @@ function fill(row, run) {
   const field = (name) => row.querySelector(`[data-field=${name}]`);
   field("title").textContent = run.title;
   field("title").href = run.urls.page;
-  field("last").textContent = run.error ?? run.last_line;
+  field("last").textContent = run.error ?? visible(run.last_line);
   field("kind").textContent = run.kind;
   field("owner").textContent = run.owner;
   field("lasting").textContent = lasting(run.duration);

@@ -1,7 +1,5 @@
 // shell.js - what every page has: menus that close, local times, "/" for the search.
 
-document.documentElement.classList.add("scripted");
-
 document.addEventListener("click", ({ target }) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) {
     if (!menu.contains(target)) menu.open = false;

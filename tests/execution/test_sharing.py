@@ -1,0 +1,119 @@
+"""One of several executors: what it makes of leases when answers are late or lost."""
+
+import asyncio
+from unittest import mock
+
+from django.db import OperationalError
+from django.test import SimpleTestCase, override_settings
+
+from runs.execution import recovery
+from runs.execution.backends import make_backend
+from runs.execution.executor import Executor
+from runs.execution.recovery import Contact
+from runs.models import Run, Status
+from runs.streaming import database
+from tests.factories import make_run
+
+from .helpers import CarryingTestCase
+
+
+class ContactTests(SimpleTestCase):
+    """A lease of 8 s, heartbeats each 2 s."""
+
+    def setUp(self):
+        self.now = 100.0
+        clock = mock.patch.object(recovery.time, "monotonic", side_effect=lambda: self.now)
+        self.enterContext(clock)
+        self.contact = Contact(8)
+
+    def beat_after(self, seconds: float) -> bool:
+        self.now += seconds
+        self.contact.made()
+        return self.contact.may_judge
+
+    def test_whose_heartbeats_succeed_may_judge(self):
+        self.assertEqual([self.beat_after(2) for _ in range(5)], [True] * 5)
+
+    def test_nobody_judges_in_an_outage(self):
+        self.now += 4.1
+        self.assertFalse(self.contact.may_judge)
+
+    def test_nor_for_a_lease_after_it(self):
+        self.assertFalse(self.beat_after(4.1))
+        self.assertEqual([self.beat_after(2) for _ in range(4)], [False, False, False, True])
+
+
+@override_settings(LEASE_SECONDS=2)
+class SharedExecutorTests(CarryingTestCase):
+    async def start(self) -> Executor:
+        executor = Executor(make_backend(), "me", 10, is_shared=True)
+        await executor.start()
+        return executor
+
+    async def test_a_run_whose_claim_got_no_answer_is_carried_all_the_same(self):
+        run = await database.write(make_run, self.alice, Status.QUEUED)
+        await database.write(Run.objects.claim, run.pk, "me", 2)
+        executor = await self.start()
+        try:
+            with self.assertLogs("runs.execution", "WARNING") as logs:
+                run = await self.ended(run)
+            self.assertEqual(run.status, "succeeded", run.error)
+            self.assertIn("nobody carries it", logs.output[0])
+        finally:
+            await executor.stop("The test is over.")
+
+    async def test_who_froze_in_a_claim_has_not_claimed_what_is_anothers_now(self):
+        run = await database.write(make_run, self.alice, Status.QUEUED)
+        claimed = await database.write(self._claim_and_freeze, run.pk)
+        self.assertIsNone(claimed)
+
+    def _claim_and_freeze(self, run_pk: int):
+        """The lease runs out, and another takes the run, before the claim's last query."""
+        taken = Run.objects.filter
+
+        def filter_late(*args, **kwargs):
+            if kwargs.get("executor") == "sleeper":
+                Run.objects.claim(run_pk, "other", 30)
+            return taken(*args, **kwargs)
+
+        query = Run.objects.get_queryset()
+        with mock.patch.object(query, "filter", filter_late):
+            return query.claim(run_pk, "sleeper", -1)
+
+
+class InsistTests(CarryingTestCase):
+    async def test_a_run_that_ends_while_the_database_is_away_has_its_end(self):
+        async with self.executing():
+            run = await self.submit("sleep 0.2; exit 3")
+            await self.running(run)
+            finish, failures = Run.objects.finish, [OperationalError("away")] * 2
+
+            def fails_first(*args, **kwargs):
+                if failures:
+                    raise failures.pop()
+                return finish(*args, **kwargs)
+
+            with mock.patch.object(Run.objects, "finish", fails_first, create=True):
+                run = await self.ended(run)
+            self.assertEqual((run.status, run.exit_code, failures), ("failed", 3, []))
+
+    async def test_an_end_whose_answer_was_lost_is_not_taken_for_anothers(self):
+        run = await database.write(make_run, self.alice, Status.QUEUED)
+        run = await database.write(Run.objects.claim, run.pk, "me", 30)
+        for _ in range(2):
+            self.assertTrue(await database.write(Run.objects.finish, run, Status.SUCCEEDED))
+        self.assertFalse(await database.write(Run.objects.finish, run, Status.FAILED))
+
+    async def test_insisting_goes_on_until_it_is_done(self):
+        tries = []
+
+        def away_twice():
+            tries.append(1)
+            if len(tries) < 3:
+                raise OperationalError("the database system is shutting down")
+            return "done"
+
+        with self.assertLogs("runs.streaming.database", "WARNING"):
+            async with asyncio.timeout(10):
+                self.assertEqual(await database.insist(away_twice), "done")
+        self.assertEqual(len(tries), 3)
