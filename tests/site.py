@@ -35,6 +35,9 @@ class Site:
             "STREAMSITE_DATA_DIR": str(self.data_dir),
             "STREAMSITE_ADMIN_PASSWORD": PASSWORD,
             "STREAMSITE_LOCAL_NOTEBOOK_SPARE": "0",
+            # Everything in the data dir, whatever the tests themselves run on.
+            "DATABASE_URL": "",
+            "REDIS_URL": "",
             **environment,
         }
         self.process: subprocess.Popen | None = None

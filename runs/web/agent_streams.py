@@ -79,7 +79,8 @@ def agent_spec(prompt: str) -> Spec:
 def _session(user, session_id: str) -> AgentSession:
     """The user's own session, waiting or launched. Raises ApiError."""
     own = AgentSession.objects.filter(owner=user.pk, public_id=session_id)
-    session = own.select_related("run").first()
+    # PostgreSQL refuses to look for a NUL.
+    session = None if "\0" in session_id else own.select_related("run").first()
     if session is None:
         raise ApiError("not_found", NO_SUCH_SESSION)
     return session

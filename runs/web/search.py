@@ -48,11 +48,13 @@ def matching(
 
 def with_words(found: QuerySet, words: str) -> QuerySet:
     """Runs with `words` in title, program or last line, in any case."""
-    # The program is stored as JSON, so the words have to be written like that too.
-    as_json = json.dumps(words)[1:-1]
+    # The program is stored as JSON, so the words have to be written like that too:
+    # with other letters escaped, as SQLite keeps them, or not, as PostgreSQL does.
+    escaped, as_json = (json.dumps(words, ensure_ascii=e)[1:-1] for e in (True, False))
     return found.annotate(program_text=Cast("program", TextField())).filter(
         Q(title__icontains=words)
         | Q(last_line__icontains=words)
+        | Q(program_text__icontains=escaped)
         | Q(program_text__icontains=as_json)
     )
 

@@ -6,12 +6,14 @@ from unittest import mock
 from django.db import OperationalError
 from django.test import SimpleTestCase, override_settings
 
-from runs.execution import recovery
+from runs.execution import dispatch, recovery
 from runs.execution.backends import make_backend
+from runs.execution.carrier import Carrier
 from runs.execution.executor import Executor
 from runs.execution.recovery import Contact
 from runs.models import Run, Status
 from runs.streaming import database
+from runs.streaming.recorder import Recorder
 from tests.factories import make_run
 
 from .helpers import CarryingTestCase
@@ -79,6 +81,60 @@ class SharedExecutorTests(CarryingTestCase):
         query = Run.objects.get_queryset()
         with mock.patch.object(query, "filter", filter_late):
             return query.claim(run_pk, "sleeper", -1)
+
+
+class Elsewhere:
+    """A backend and its only sandbox, which goes on at another executor meanwhile."""
+
+    name, confined, can_attach, open_count, id = "local", True, True, 1, "sandbox"
+
+    def __init__(self, run_pk: int):
+        self._run_pk = run_pk
+        self.calls: list[str] = []
+
+    async def create(self, launch, on_wait=None):
+        return self
+
+    async def run(self, output, on_exit) -> list[int]:
+        taken = Run.objects.filter(pk=self._run_pk)
+        await taken.aupdate(epoch=9, executor="other")
+        return [0]
+
+    async def leave(self) -> None:
+        self.calls.append("leave")
+
+    async def close(self) -> None:
+        self.calls.append("close")
+
+
+class SandboxElsewhereTests(CarryingTestCase):
+    async def test_a_sandbox_that_another_goes_on_with_is_left_alone(self):
+        run = await database.write(make_run, self.alice, Status.QUEUED)
+        run = await database.write(Run.objects.claim, run.pk, "me", 30)
+        backend, recorder = Elsewhere(run.pk), Recorder(lambda run_pk, batches: None)
+        recorder.start()
+        with self.assertLogs("runs.execution", "WARNING"):
+            await Carrier(run, backend, recorder).carry()
+        await recorder.close()
+        self.assertEqual(backend.calls, ["leave"])
+        self.assertEqual((await Run.objects.aget(pk=run.pk)).status, "running")
+
+
+class WishTests(CarryingTestCase):
+    """What reaches a run at another process goes by a hint; looking would take a second."""
+
+    async def test_a_cancel_is_told_to_all_workers(self):
+        run = await database.write(make_run, self.alice, Status.RUNNING)
+        with mock.patch.object(dispatch.hints, "post") as post:
+            self.assertTrue(await database.write(dispatch.cancel, run))
+        post.assert_any_call(dispatch.WORKERS, {"type": "cancel", "run": run.pk})
+
+    async def test_a_worker_that_is_told_of_a_cancel_ends_the_run(self):
+        async with self.executing():
+            run = await self.running(await self.submit("sleep 600"))
+            dispatch._hear({"type": "cancel", "run": run.pk})
+            run = await self.ended(run)
+        self.assertEqual((run.status, run.error), ("cancelled", "The run was cancelled."))
 
 
 class InsistTests(CarryingTestCase):

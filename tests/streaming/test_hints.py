@@ -105,3 +105,28 @@ class HintTests(TransactionTestCase):
                     await self.record(f"back {number}")
                     self.assertEqual(await waiting, [f"back {number}"])
         await get_channel_layer().flush()
+
+    async def test_who_hears_nothing_any_more_notices_and_connects_anew(self):
+        heard = asyncio.Event()
+        mine = hints.Hints()
+        with (
+            mock.patch.object(hints, "PULSE_SECONDS", 0.05),
+            mock.patch.object(hints, "DEAF_SECONDS", 0.5),
+            mock.patch.object(hints, "AGAIN_SECONDS", 0.05),
+        ):
+            listening = asyncio.create_task(mine.listen("x", lambda message: heard.set()))
+            await self.heard(mine, heard)
+            # As after an outage in which two of its tasks reconnected at once.
+            get_channel_layer()._get_layer()._shards[0]._receive_task.cancel()
+            await asyncio.sleep(0)
+            heard.clear()
+            await self.heard(mine, heard)
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+        await get_channel_layer().flush()
+
+    async def heard(self, mine: hints.Hints, heard: asyncio.Event) -> None:
+        async with asyncio.timeout(10):
+            while not heard.is_set():
+                mine.send("x", {"type": "hello"})
+                await asyncio.sleep(0.05)

@@ -1,5 +1,5 @@
 import time
-from unittest import mock
+from unittest import mock, skipUnless
 
 import orjson
 from django.db import connection
@@ -250,6 +250,7 @@ class FilterTests(ChunkCase):
             self.assertEqual(steps, [20, 40, None])
             self.assertEqual(self.page(run, q="needle", before=51)["next"], 31)
 
+    @skipUnless(connection.vendor == "sqlite", "reads SQLite's plan")
     def test_a_filter_without_stdout_reads_only_what_it_may_keep(self):
         chunks = [{"text": f"{n}\n", "stream": "system" if n % 9 else "event"} for n in range(30)]
         run = make_run(self.alice, chunks=["x\n"] * 200 + chunks + ["x\n"] * 200)
@@ -291,6 +292,9 @@ class SpeedTests(ChunkCase):
                 "SELECT %s + i, %s, i, i * 10, i, 'o', 0, 'a line of output ' || i, NULL FROM n",
                 [chunk_key(run.pk, 0), run.pk],
             )
+            if connection.vendor == "postgresql":
+                # As its own housekeeping does, for what has been committed.
+                cursor.execute("ANALYZE runs_chunk")
         Run.objects.update(last_seq=200_000)
         for query in (
             {"after": 0},
