@@ -68,8 +68,8 @@ class PostgreSQLTests(OutageCase):
         self.both = self.worker(), self.worker()
 
     def go_through(self, seconds: float, away, back) -> None:
-        long = self.launch_witnesses(10, lines=round(seconds * 5) + 40)
-        short = self.launch_witnesses(10, lines=round(seconds * 5 / 2) + 20)  # end meanwhile
+        long = self.launch_witnesses(10, lines=round(seconds * 5) + 20)
+        short = self.launch_witnesses(10, lines=round(seconds * 5 / 2) + 10)  # end meanwhile
         self.until_going(long + short)
         watchers = [Watcher(witness.id, self.web) for witness in (long[0], short[0])]
         away()

@@ -84,7 +84,7 @@ class QueueTests(ClusterCase):
 
     def test_two_workers_under_load_record_everything(self):
         self.worker(), self.worker()
-        witnesses = self.launch_witnesses(60, lines=40, pause=0.1)
+        witnesses = self.launch_witnesses(60, lines=20, pause=0.1)
         self.until_all("succeeded", seconds=90)
         for witness in witnesses:
             self.assert_whole(witness)
