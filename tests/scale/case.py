@@ -98,7 +98,13 @@ class ClusterCase(SimpleTestCase):
         return dict(self.cluster.sql(f"SELECT public_id, {column} FROM runs_run"))
 
     def until_all(self, *statuses: str, seconds: float = 60) -> None:
-        until(lambda: set(self.rows("status").values()) <= set(statuses), seconds)
+        try:
+            until(lambda: set(self.rows("status").values()) <= set(statuses), seconds)
+        except AssertionError:
+            columns = "status, executor, epoch, last_seq, error, lease_until - now()"
+            query = f"SELECT public_id, {columns} FROM runs_run WHERE NOT status = ANY(%s)"
+            printed = ["".join(worker.printed)[-3000:] for worker in self.workers]
+            self.fail("\n".join(map(str, self.cluster.sql(query, list(statuses)) + printed)))
 
     def carried_by(self, worker: Worker) -> set[str]:
         """The public ids of what it has, or had when it died."""
