@@ -9,9 +9,9 @@ from ..streaming.reading import rows_after, rows_before
 from ..streaming.wire import Row, chunk_json
 from .lines import Line, lines_of
 
-CHUNKS = 1_000
+CHUNKS = 500
 TEXT = 256 * 1024
-LINES = 1_000
+LINES = 500
 STEP = 50
 # Rows that are drawn before any script runs; without scripts all of them are.
 FIRST_PAINT = 150

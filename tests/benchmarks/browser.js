@@ -10,6 +10,7 @@ globalThis.bench = (() => {
   const rows = () => document.querySelector("[data-rows-of-log]");
   const lastNumber = () => Number(rows()?.lastElementChild?.dataset.number ?? 0);
   const firstPaint = () => performance.getEntriesByName("first-contentful-paint")[0]?.startTime;
+  const PATIENCE_MS = 60_000;
   const frames = [], inputs = [], received = [], painted = [];
   let watchers = [], waiting = [], firstRow = null, seekAt = null, ready = null;
 
@@ -70,7 +71,8 @@ globalThis.bench = (() => {
   }
 
   const until = (isSo) =>
-    new Promise((resolve) => {
+    new Promise((resolve, reject) => {
+      setTimeout(() => reject(new Error(`waited in vain for ${isSo}`)), PATIENCE_MS);
       watchers.push((now) => {
         const so = isSo();
         if (so) resolve(now);

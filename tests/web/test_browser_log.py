@@ -115,6 +115,18 @@ class LongLogTests(LogTestCase):
         expect(self.rows().last).to_have_text("400")
         self.assertTrue(self.at_end())
 
+    def test_the_end_stays_in_sight_when_the_window_changes(self):
+        self.launch("seq 1 300; read word; seq 301 400; sleep 60", stdin=True)
+        expect(self.rows().last).to_have_text("300")
+        for height in (900, 500):
+            self.page.set_viewport_size({"width": 1280, "height": height})
+            self.frames(3)
+            self.assertTrue(self.at_end())
+        self.page.get_by_label("Standard input").press("Enter")
+
+        expect(self.rows().last).to_have_text("400")
+        self.assertTrue(self.at_end())
+
     def test_wrapped_lines_stay_where_they_are_read(self):
         self.ended("for n in range(1, 3001): print(n, 'w' * (n % 7 * 150))", kind="python")
         self.page.evaluate("location.hash = '#L1500'")

@@ -173,6 +173,18 @@ class SeekTests(ReplayCase):
         expect(self.bar).to_have_attribute("data-state", "paused")
         self.assertLess(self.position(), 0.2)
 
+    def test_a_click_is_sought_once(self):
+        run = self.site.launch("for n in 1 2 3; do echo $n; sleep 0.1; done")
+        self.site.ended(run["id"])
+        self.visit(run)
+        asked = []
+        self.page.on("request", lambda request: "?at=" in request.url and asked.append(request.url))
+        bar = self.page.locator("[data-seek]").bounding_box()
+        self.page.mouse.click(bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2)
+
+        expect(self.rows().last).to_have_text("2")
+        self.assertEqual(len(asked), 1, asked)
+
     def test_anywhere_in_a_long_run(self):
         run = self.recorded("seq 1 200000")
         t = next(chunk["t"] for chunk in self.site.chunks(run["id"]) if chunk["line"] > 100_000)

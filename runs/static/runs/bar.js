@@ -26,7 +26,7 @@ export function makeBar(footer, { player, source, failed = () => {} }) {
     choose: toMark, position: () => player.position, reads, failed, outline: setOutput,
   });
   let length = 0, output = 0, going = false, scrubbing = false, wasPlaying = false;
-  let wanted = null, follows = false, countdown = null;
+  let wanted = null, sought = null, follows = false, countdown = null;
 
   // --- what it shows -----------------------------------------------------------------
 
@@ -138,6 +138,7 @@ export function makeBar(footer, { player, source, failed = () => {} }) {
     while (wanted !== null) {
       const next = wanted;
       wanted = null;
+      sought = next;
       await player.seek(next, false);
     }
     follows = false;
@@ -146,10 +147,11 @@ export function makeBar(footer, { player, source, failed = () => {} }) {
   function release() {
     const seconds = Number(seek.value);
     const playsOn = scrubbing ? wasPlaying : player.state === "playing";
+    const isThere = scrubbing && sought === seconds && !playsOn;
     scrubbing = false;
-    wanted = null;
+    wanted = sought = null;
     if (seconds >= Number(seek.max) * (going ? NEAR_END : 1)) player.live();
-    else player.seek(seconds, playsOn);
+    else if (!isThere) player.seek(seconds, playsOn);
   }
 
   play.addEventListener("click", player.toggle);

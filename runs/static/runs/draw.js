@@ -4,28 +4,34 @@
 import { button, make } from "./elements.js";
 import { clock, counted } from "./format.js";
 
+const NUMBERS = new Intl.NumberFormat("en");
+
 /**
  * @param {object} row  see terminal.js
  * @param {string} time  what its time column says
  * @param {{drawText: (row: object) => Node, drawBlock: (row: object) => Node}} draws
  */
 export function drawRow(row, time, draws) {
-  const element = make("div", `row ${row.stream}`);
+  const element = make("div");
+  const number = make("a", "n");
+  number.tabIndex = -1;
+  element.append(number, make("span", "t"), isBlock(row) ? draws.drawBlock(row) : make("span", "text"));
+  fillRow(element, row, time, draws);
+  return element;
+}
+
+/** Another row in the element of one; both are text. */
+export function fillRow(element, row, time, draws) {
+  element.className = `row ${row.stream}`;
   element.dataset.seq = row.seq;
   element.dataset.number = row.number;
   element.dataset.t = row.t;
   element.dataset.task = row.task;
-  const number = make("a", "n", row.number.toLocaleString("en"));
+  const [number, clock] = element.children;
+  number.textContent = NUMBERS.format(row.number);
   number.href = `#L${row.number}`;
-  number.tabIndex = -1;
-  element.append(number, make("span", "t", time));
-  if (isBlock(row)) {
-    element.append(draws.drawBlock(row));
-  } else {
-    element.append(make("span", "text"));
-    fillText(element, row, draws);
-  }
-  return element;
+  clock.textContent = time;
+  if (!isBlock(row)) fillText(element, row, draws);
 }
 
 export const isBlock = (row) => row.event !== undefined || row.data !== undefined;

@@ -1,6 +1,6 @@
 // sheet.js - the rows that are elements now: only those around what is looked at.
 
-import { drawRow, fillText, isBlock } from "./draw.js";
+import { drawRow, fillRow, fillText, isBlock } from "./draw.js";
 
 /**
  * @param {HTMLElement} place  holds the rows
@@ -15,22 +15,44 @@ export function makeSheet(place, draws) {
   function show(rows, from, to, timeOf) {
     const next = new Map();
     for (let i = from; i < to; i++) next.set(rows[i].key, rows[i]);
-    for (const [key, { element }] of drawn) if (!next.has(key)) element.remove();
+    const spare = spareOf(next);
+    const fresh = (row, time) => {
+      const element = isBlock(row) ? null : spare.shift();
+      if (!element) return drawRow(row, time, draws);
+      fillRow(element, row, time, draws);
+      return element;
+    };
     let cursor = place.firstElementChild, index = from;
     const kept = new Map();
     for (const [key, row] of next) {
-      const element = elementOf(key, row, timeOf(row, index));
-      index++;
+      const time = timeOf(row, index++);
+      const element = elementOf(key, row, time) ?? fresh(row, time);
       kept.set(key, { row, element });
       if (element === cursor) cursor = cursor.nextElementSibling;
       else place.insertBefore(element, cursor);
     }
+    for (const element of spare) element.remove();
     drawn = kept;
+  }
+
+  /**
+   * Elements of rows that go. In a flood every row is another each time, and its element
+   * is filled anew in its place; where some stay the others leave, or those would move.
+   */
+  function spareOf(next) {
+    const all = [...drawn.keys()].every((key) => !next.has(key));
+    const spare = [];
+    for (const [key, { row, element }] of drawn) {
+      if (next.has(key)) continue;
+      if (all && !isBlock(row) && !element.contains(document.activeElement)) spare.push(element);
+      else element.remove();
+    }
+    return spare;
   }
 
   function elementOf(key, row, time) {
     const before = drawn.get(key);
-    if (!before) return drawRow(row, time, draws);
+    if (!before) return null;
     if (before.row !== row && !isBlock(row)) fillText(before.element, row, draws);
     const clock = before.element.children[1];
     if (clock.textContent !== time) clock.textContent = time;

@@ -32,6 +32,7 @@ export function makeTimeline(element, source, on) {
   }
 
   function drawMarks() {
+    if (!markers.length && !buttons.size) return void (list.hidden = true);
     const clusters = markers.clusters(length, list.clientWidth || element.clientWidth);
     list.hidden = clusters.length === 0;
     const keys = new Set(clusters.map(({ key }) => key));

@@ -19,7 +19,9 @@ const OVERSCAN = 400;
 const MOST_ELEMENTS = 300;
 const MOST_SELECTED = 2000;
 const MOST_PENDING = 1000;
+// In milliseconds: what one draw may keep the next waiting, and how much of it is not waited for.
 const MOST_PAUSE = 200;
+const AHEAD = 100;
 
 /**
  * @param {HTMLElement} frame  is filled with one log, or holds one that the server drew
@@ -41,7 +43,7 @@ export function makeView(frame, source, on) {
   let times = timeTexts(on.startedAt), timeMode = "start";
   let following = false, anchor = null, lastTop = 0, from = 0, to = 0;
   let pending = [], fresh = 0, marked = null, scheduled = false, ready = false;
-  let space = [0, 0], drawnAt = 0, cost = 0;
+  let space = [0, 0], spentUntil = 0;
 
   // --- where the reader is -------------------------------------------------------------
 
@@ -86,7 +88,10 @@ export function makeView(frame, source, on) {
     if (Math.abs(y - lastTop) < 1) return;
     const upwards = y < lastTop;
     lastTop = y;
-    const atEnd = y + screen.clientHeight >= screen.scrollHeight - NEAR_END;
+    const below = screen.scrollHeight - screen.clientHeight - y;
+    // Nobody scrolled: the log has become taller, and its end stays at the bottom.
+    if (following && below < 1) return schedule();
+    const atEnd = below <= NEAR_END;
     follow(!upwards && atEnd && reader.attached);
     anchor = anchorAt(y);
     if (anchor.row && reader.busy) reader.cancel();
@@ -107,13 +112,16 @@ export function makeView(frame, source, on) {
     requestAnimationFrame(nextFrame);
   }
 
-  /** In a flood the page draws half the time, and answers the reader the other half. */
+  /**
+   * In a flood the page draws a fifth of the time: nobody reads faster, and frames and input
+   * go on. What comes now and then is drawn at once.
+   */
   function nextFrame() {
     const began = performance.now();
-    if (following && began - drawnAt < cost) return void requestAnimationFrame(nextFrame);
+    if (following && spentUntil - began > AHEAD) return void requestAnimationFrame(nextFrame);
     render();
-    drawnAt = performance.now();
-    cost = Math.min(MOST_PAUSE, 2 * (drawnAt - began));
+    const spent = Math.min(MOST_PAUSE, 5 * (performance.now() - began));
+    spentUntil = Math.max(spentUntil, began) + spent;
   }
 
   function render() {
@@ -137,7 +145,8 @@ export function makeView(frame, source, on) {
 
   function choose() {
     const { rows } = model, y = top(), height = screen.clientHeight;
-    from = geometry.indexAt(y - OVERSCAN);
+    // Nobody sees what is above the end of a log that runs on.
+    from = geometry.indexAt(y - (following ? 0 : OVERSCAN));
     to = Math.min(rows.length, geometry.indexAt(y + height + OVERSCAN) + 1, from + MOST_ELEMENTS);
     if (!following && anchor && !anchor.row) to = from;
     // A selection lives in elements: they stay for as long as it does.
