@@ -1,23 +1,14 @@
 """What every page owes its readers: to be read by all of them, and to stand still."""
 
-from unittest import SkipTest
-
 from playwright.sync_api import expect
 
 from .. import browser
 from ..browser import BrowserTestCase
-
-try:
-    from axe_playwright_python.base import AXE_SCRIPT
-except ImportError:  # pragma: no cover
-    AXE_SCRIPT = ""
+from .accessibility import LOOKS, overhang_of, problems_of
 
 setUpModule = browser.open_browser
 tearDownModule = browser.close_browser
 
-WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-# Colours depend on the scheme and the size of targets on the width, not on both.
-LOOKS = [("light", 1280), ("dark", 400)]
 NARROW_AND_WIDE = [360, 400, 1280, 2560]
 
 COLOURS = r"""for i in $(seq 0 255); do printf '\033[38;5;%dmc%d\033[0m ' $i $i; done; echo
@@ -36,25 +27,6 @@ new PerformanceObserver((list) => {
   }
 }).observe({ type: "layout-shift", buffered: true });
 """  # noqa: E501
-
-
-def problems_of(page) -> list[str]:
-    """What axe finds against WCAG 2.2 AA and good practice, one line each."""
-    if not AXE_SCRIPT:
-        raise SkipTest("needs axe: install the extra `test` and run the tests again")
-    page.evaluate(AXE_SCRIPT)
-    options = {"runOnly": WCAG, "resultTypes": ["violations"]}
-    found = page.evaluate("(options) => axe.run(document, options)", options)
-    return [
-        f"{rule['id']}: {node['html'][:160]} {node['failureSummary']}"
-        for rule in found["violations"]
-        for node in rule["nodes"]
-    ]
-
-
-def overhang_of(page) -> int:
-    """How far the page is wider than its window, in pixels."""
-    return page.evaluate("document.documentElement.scrollWidth - innerWidth")
 
 
 class AccessibleTests(BrowserTestCase):
@@ -221,17 +193,23 @@ class StillTests(BrowserTestCase):
         run = self.site.launch("seq 1 300; echo problem >&2")
         self.site.ended(run["id"])
         live = self.site.launch("read x", stdin=True)
+        staged = self.site.launch(EVENTS)
+        lanes = self.site.launch(["seq 1 9", "seq 1 99; exit 2"], kind="parallel")
+        for each in (staged, lanes):
+            self.site.ended(each["id"])
+        runs = [each["urls"]["page"] for each in (run, live, staged, lanes)]
         for width in NARROW_AND_WIDE:
             page = self.open(viewport={"width": width, "height": 800})
             page.add_init_script(SHIFTS)
-            for address in ("/", "/runs/", run["urls"]["page"], live["urls"]["page"]):
+            for address in ("/", "/runs/", *runs):
                 page.goto(address, wait_until="networkidle")
                 page.evaluate(
                     "new Promise((done) => setTimeout(() => requestAnimationFrame(done)))"
                 )
                 shifts = page.evaluate("shifts")
                 with self.subTest(f"{address} at {width}", shifts=shifts):
-                    self.assertLess(sum(shift[0] for shift in shifts), 0.02)
+                    # Numbers told in events get a row above the log when they are known.
+                    self.assertLess(sum(shift[0] for shift in shifts), 0.03)
                     self.assertLessEqual(overhang_of(page), 0)
 
 

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from playwright.sync_api import expect
 
 from .. import browser
+from .accessibility import LOOKS, overhang_of, problems_of
 from .rich_case import RichCase, bundle, png
 
 setUpModule = browser.open_browser
@@ -40,6 +41,26 @@ LATEX_ATTACK = (
 
 
 class ResultTests(RichCase):
+    def test_results_can_be_read_by_everybody(self):
+        chart = {"type": "line", "title": "Waves", "elements": [
+            {"label": "sin", "points": [[0, 0], [1, 1], [2, 0]]}]}  # fmt: skip
+        run = self.notebook(
+            "display(HTML('<table><thead><tr><th>a</th></tr></thead><tr><td>1</td></tr></table>'))\n"
+            "display(Latex('$x^2$'), JSON({'a': [1, {'b': 2}]}), Markdown('**bold**'))\n"
+            + bundle(image__png=png(300, 200), text__plain="<Figure>")
+            + bundle(chart=chart, text__plain="x")
+            + "1 / 0",
+            word="Failed",
+        )
+        for scheme, width in LOOKS:
+            page = self.open(color_scheme=scheme, viewport={"width": width, "height": 2000})
+            self.visit(run, page)
+            expect(page.locator(".chart path, .chart polyline").first).to_be_visible()
+            with self.subTest(scheme):
+                self.assertEqual(problems_of(page), [])
+                self.assertLessEqual(overhang_of(page), 0)
+            page.context.close()
+
     @needs_pandas
     def test_a_data_frame_is_a_table_that_fits(self):
         self.notebook("import pandas as pd\npd.DataFrame({'a': range(8), 'b': range(8)})")

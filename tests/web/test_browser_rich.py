@@ -3,6 +3,7 @@
 from playwright.sync_api import expect
 
 from .. import browser
+from .accessibility import LOOKS, overhang_of, problems_of
 from .rich_case import DISPLAY, RichCase, bundle, png
 
 setUpModule = browser.open_browser
@@ -123,6 +124,20 @@ class ConversationTests(RichCase):
             window.events = (await answer.json()).items;
             window.talk.take(window.events);
         }""")  # fmt: skip
+
+    def test_it_can_be_read_by_everybody(self):
+        self.script(*self.TOLD)
+        for scheme, width in LOOKS:
+            page = self.open(color_scheme=scheme, viewport={"width": width, "height": 800})
+            page.goto(self.page.url)
+            page.wait_for_selector("[data-ready]")
+            self.mount(page)
+            for fold in page.locator(".talk summary").all():
+                fold.click()
+            with self.subTest(scheme):
+                self.assertEqual(problems_of(page), [])
+                self.assertLessEqual(overhang_of(page), 0)
+            page.context.close()
 
     def test_an_agents_run_reads_as_a_conversation(self):
         self.script(*self.TOLD)
