@@ -121,10 +121,17 @@ class RunQuerySet(models.QuerySet):
         counted = of_owners.annotate(n=models.Count("pk")).order_by()
         return {owner for owner, n in counted if n >= count}
 
-    def expired(self, executor: str) -> list[int]:
-        """The pks of runs whose executor, another one, let its lease run out."""
+    def expired(self, executor: str) -> tuple[list[int], list[int]]:
+        """The pks of runs whose executor, another one, let its lease run out: of those
+        that can be claimed now, and of those whose rows are locked."""
         others = self.held_ones().exclude(executor=executor).filter(lease_until__lt=Now())
-        return list(others.order_by("pk").values_list("pk", flat=True))
+        pks = others.order_by("pk").values_list("pk", flat=True)
+        found = list(pks)
+        if not found or connection.vendor != "postgresql":
+            return found, []
+        with transaction.atomic():
+            free = list(pks.select_for_update(skip_locked=True))
+        return free, [pk for pk in found if pk not in free]
 
     def release(self, pk: int, executor: str) -> bool:
         """Let a run that an executor holds go to whoever takes it next."""

@@ -37,7 +37,7 @@ def serve_site(
 
     def ready(host: str, port: int) -> None:
         sandbox = dispatch.describe_sandbox()
-        say(f"streamsite is at http://{_shown(host)}:{port}/")
+        say(f"streamsite is at http://{shown(host)}:{port}/")
         if settings.IS_SHARED:
             say("Runs are carried by workers: manage.py worker.")
         else:
@@ -55,7 +55,7 @@ def serve_site(
 
 def allow_host(host: str) -> None:
     """Answer to the name that we were told to listen on, besides the configured ones."""
-    names = {host, _shown(host)}
+    names = {host, shown(host)}
     if host in ("0.0.0.0", "::"):
         names = {socket.gethostname(), socket.getfqdn()}
     settings.ALLOWED_HOSTS = sorted({*settings.ALLOWED_HOSTS, *names})
@@ -70,5 +70,5 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _shown(host: str) -> str:
+def shown(host: str) -> str:
     return f"[{host}]" if ":" in host else host

@@ -3,8 +3,10 @@
 import hashlib
 import os
 import secrets
+import sys
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -72,13 +74,36 @@ def postgresql(url: str) -> dict:
             "DATABASE_URL must look like postgresql://user:password@host:5432/name. "
             "Unset it to keep everything in SQLite in the data dir."
         )
-    # The threads of the recorder and the readers keep theirs; requests share these.
+    # Every thread that asks keeps its connection: those of requests, see README.
     found["CONN_HEALTH_CHECKS"] = True
     found["CONN_MAX_AGE"] = env_number("STREAMSITE_DATABASE_SECONDS", 60)
-    found["OPTIONS"] = {"connect_timeout": 5, "application_name": "streamsite"} | found.get(
-        "OPTIONS", {}
-    )
+    found["OPTIONS"] = {
+        "connect_timeout": 5,
+        "application_name": f"streamsite {program_name()}",
+        # A machine that vanished is given up in seconds, not in a quarter of an hour.
+        "tcp_user_timeout": 10_000,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        **found.get("OPTIONS", {}),
+    }
     return found
+
+
+def program_name() -> str:
+    """serve, worker, launch …; of another server its own name."""
+    path = Path(sys.argv[0])
+    if path.name == "manage.py":
+        return next(iter(sys.argv[1:]), path.name)
+    return path.parent.name if path.name == "__main__.py" else path.stem
+
+
+def secrets_of_settings() -> list[str]:
+    """What no line of the log may hold."""
+    names = ("STREAMSITE_ADMIN_PASSWORD", "E2B_API_KEY", "ANTHROPIC_API_KEY")
+    passwords = [urlsplit(url).password for url in (DATABASE_URL, REDIS_URL)]
+    given = [os.environ.get(name, "").strip() for name in names]
+    return [SECRET_KEY, *SECRET_KEY_FALLBACKS, *given, *map(unquote, filter(None, passwords))]
 
 
 DATA_DIR = private_directory(
@@ -86,6 +111,8 @@ DATA_DIR = private_directory(
 )
 SECRET_KEY = read_secret_key(DATA_DIR)
 SECRET_KEY_FALLBACKS = env_list("STREAMSITE_SECRET_KEY_FALLBACKS")
+# The same for all our processes, and nobody else's.
+DEPLOYMENT = "streamsite-" + hashlib.sha256(SECRET_KEY.encode()).hexdigest()[:12]
 DEBUG = env_flag("STREAMSITE_DEBUG")
 ALLOWED_HOSTS = env_list("STREAMSITE_ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[::1]"]
 
@@ -181,7 +208,8 @@ CHANNEL_LAYERS = {
     "default": (
         {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [REDIS_URL]},
+            # Publish/subscribe knows no databases: others may use the same Redis.
+            "CONFIG": {"hosts": [REDIS_URL], "prefix": DEPLOYMENT},
         }
         if REDIS_URL
         else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
@@ -258,10 +286,8 @@ E2B_TEMPLATE = os.environ.get("STREAMSITE_E2B_TEMPLATE", "").strip()
 # How long a sandbox outlives an executor that died; a living run's is extended.
 E2B_SANDBOX_SECONDS = env_number("STREAMSITE_E2B_SANDBOX_SECONDS", 300, low=30)
 E2B_INTERNET = env_flag("STREAMSITE_E2B_INTERNET", True)
-# Tells our sandboxes from others of the same key: the same for all our processes.
-E2B_DEPLOYMENT = os.environ.get("STREAMSITE_E2B_DEPLOYMENT", "").strip() or (
-    "streamsite-" + hashlib.sha256(SECRET_KEY.encode()).hexdigest()[:12]
-)
+# Tells our sandboxes from others of the same key.
+E2B_DEPLOYMENT = os.environ.get("STREAMSITE_E2B_DEPLOYMENT", "").strip() or DEPLOYMENT
 
 MAX_RUNS = env_number("STREAMSITE_MAX_RUNS", 100, low=1)
 PROGRAM_BYTES = env_number("STREAMSITE_PROGRAM_BYTES", 256 * 1024, low=1)
@@ -278,15 +304,27 @@ STALL_SECONDS = env_number("STREAMSITE_STALL_SECONDS", 30)
 LEASE_SECONDS = env_number("STREAMSITE_LEASE_SECONDS", 6 if IS_SHARED else 30, low=1)
 # What a worker that is stopped gives runs that nobody else could go on with.
 GRACE_SECONDS = env_number("STREAMSITE_GRACE_SECONDS", 30)
+# How many requests are answered at once; on PostgreSQL each has a connection.
+REQUEST_THREADS = int(env_number("STREAMSITE_REQUEST_THREADS", 8, low=1))
+# Where a worker serves /metrics and /health: a port, or host:port.
+WORKER_METRICS = os.environ.get("STREAMSITE_WORKER_METRICS", "").strip()
 VIEWER_STALL_SECONDS = env_number("STREAMSITE_VIEWER_STALL_SECONDS", 30, low=1)
 VIEWER_RECHECK_SECONDS = env_number("STREAMSITE_VIEWER_RECHECK_SECONDS", 30, low=1)
 PING_SECONDS = 15
 
+LOG_FORMAT = os.environ.get("STREAMSITE_LOG_FORMAT", "").strip() or "text"
+if LOG_FORMAT not in ("text", "json"):
+    raise ImproperlyConfigured("STREAMSITE_LOG_FORMAT must be text or json.")
+LOG_PROGRAM = program_name()
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+        "line": {
+            "()": "runs.logs.JsonLines" if LOG_FORMAT == "json" else "runs.logs.Lines",
+            "program": LOG_PROGRAM,
+            "secrets": secrets_of_settings(),
+        },
     },
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
@@ -294,8 +332,16 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": os.environ.get("STREAMSITE_LOG_LEVEL", "INFO")},
     "loggers": {
         "daphne": {"level": "WARNING"},
+        # launch shows the program's own output.
+        "runs.execution": {"level": "WARNING" if LOG_PROGRAM == "launch" else "NOTSET"},
         "django.request": {"level": "ERROR"},
-        "httpx": {"level": "WARNING"},  # tells of every call to E2B
+        # They tell of every call to E2B, with the key in its headers.
+        **{name: {"level": "WARNING"} for name in ("httpx", "httpcore", "h2", "hpack")},
         "procrastinate": {"level": "WARNING"},  # tells of every job
+        # Takes every listener that is told to stop for an error; hints tell what matters.
+        "channels_redis": {"level": "CRITICAL"},
+        # It has handlers of its own; its access log would hold what queries hold.
+        "uvicorn": {"propagate": True},
+        "uvicorn.access": {"level": "WARNING", "propagate": True},
     },
 }

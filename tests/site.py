@@ -26,6 +26,9 @@ class Site:
     """
 
     command = "quickstart"
+    # What it prints, with where it is, and when it is ready.
+    tells = re.compile(r"streamsite is at (http\S+)/")
+    ready = "Ctrl-C"
 
     def __init__(self, **environment: str):
         self._directory = tempfile.TemporaryDirectory(prefix="streamsite-site-")
@@ -55,7 +58,7 @@ class Site:
     def start(self, port: int = 0, seconds: float = 30) -> None:
         self.printed = []
         self.process = subprocess.Popen(
-            [sys.executable, "manage.py", self.command, "--port", str(port)],
+            [sys.executable, *self.arguments(), "--port", str(port)],
             cwd=ROOT, env=self._environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
@@ -66,13 +69,16 @@ class Site:
             self.kill()
             raise AssertionError("The site did not start:\n" + "".join(self.printed))
 
+    def arguments(self) -> list[str]:
+        return ["manage.py", self.command]
+
     def _read(self, process, ready) -> None:
         with process.stdout:
             for line in process.stdout:
                 self.printed.append(line)
-                if found := re.search(r"streamsite is at (http\S+)/", line):
+                if found := self.tells.search(line):
                     self.url = found[1]
-                if line.startswith("Ctrl-C"):
+                if self.ready in line:
                     ready.set()
         ready.set()
 

@@ -29,3 +29,17 @@ class ReadmeTests(SimpleTestCase):
     def test_every_path_it_names_is_there(self):
         for path in re.findall(r"`((?:runs|streamsite|tests)/[\w./]*[\w/])`", README):
             self.assertTrue((ROOT / path).exists(), path)
+
+    def test_the_proxy_beside_the_compose_file_is_the_one_that_was_tried(self):
+        def inner(text: str) -> str:
+            lines = (line.partition("#")[0].strip() for line in text.splitlines())
+            code = " ".join(filter(None, lines))
+            return code[code.index("client_max_body_size") : code.rindex("}")]
+
+        told = re.search(r"```nginx\n(.*?)```", section("Scale out"), re.S)[1]
+        self.assertEqual(inner(told), inner((ROOT / ".compose" / "nginx.conf").read_text()))
+
+    def test_the_compose_file_sets_what_is_a_setting(self):
+        named = set(re.findall(r"(STREAMSITE_\w+):", (ROOT / ".compose/compose.yaml").read_text()))
+        self.assertLessEqual(named, set(re.findall(r"^\| `(\w+)`", section("Settings"), re.M)))
+        self.assertTrue(named)

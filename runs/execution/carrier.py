@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from django.conf import settings
 
-from .. import metrics
+from .. import logs, metrics
 from ..fields import Unreadable
 from ..models import Run, Status
 from ..sandboxes.base import Backend, Offset, OutputQueue, Piece, Sandbox, SandboxError
@@ -74,7 +74,9 @@ class Carrier:
         await self._sandbox.send_stdin(task, text)
 
     async def carry(self) -> None:
-        """To the final status; raises nothing but what cancels the task."""
+        """To the final status; raises nothing but what cancels the task. In a task of its own."""
+        logs.RUN.set(self.run.public_id)
+        log.info("Run %s is carried here, epoch %d.", self.run.public_id, self.run.epoch)
         try:
             self._recording = await self._recorder.open(self.run, self._backend.can_attach)
             try:
@@ -305,6 +307,7 @@ class Carrier:
         await recording.flush()
         if not await database.insist(self._write_end, outcome):
             raise LeaseLost
+        log.info("Run %s ended as %s.", self.run.public_id, outcome.status)
         await self._tell()
 
     def _write_end(self, outcome: Outcome) -> bool:

@@ -229,7 +229,10 @@ class Executor:
         strays = held - self._carriers.keys()
         # Once is no proof: it may be about to be carried, or to be ended as lost.
         for run_pk in strays & self._strays:
-            log.warning("Run %d is ours and nobody carries it: it is let go of.", run_pk)
+            run_id = await database.read(_public_id, run_pk)
+            log.warning(
+                "Run %s is ours and nobody carries it: let go of.", run_id, extra={"run": run_id}
+            )
             await database.insist(Run.objects.release, run_pk, self.name)
         self._strays = strays
 
@@ -244,6 +247,10 @@ class Executor:
     async def _check_stalls(self) -> None:
         for carrier in list(self._carriers.values()):
             await carrier.check_stall()
+
+
+def _public_id(run_pk: int) -> str:
+    return Run.objects.values_list("public_id", flat=True).filter(pk=run_pk).first()
 
 
 def _task_name(run: Run) -> str:

@@ -39,7 +39,12 @@ async def carry(run: int) -> None:
 @app.task(name="runs.clean_jobs", queue=QUEUE, queueing_lock="clean_jobs", pass_context=True)
 async def clean_jobs(context, timestamp: int) -> None:
     """Remove the rows of jobs that are over, and of workers that are gone."""
-    await app.job_manager.delete_old_jobs(nb_hours=KEPT_HOURS, include_failed=True)
+    await app.job_manager.delete_old_jobs(
+        nb_hours=KEPT_HOURS,
+        # Those of a worker that was stopped count as aborted.
+        include_failed=True, include_cancelled=True, include_aborted=True,
+    )  # fmt: skip
+    await app.job_manager.prune_stalled_workers(ALIVE_SECONDS)
     for job in await app.job_manager.get_stalled_jobs():
         # Its run is somebody's by its lease; the row only has to end.
         await app.job_manager.finish_job(job, status=Status.FAILED, delete_job=True)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import DateTimeField
 from django.db.models.functions import Now
 
@@ -23,6 +24,16 @@ LOST = (
     "The server ended without ending this run; "
     "what the program printed after this point is not known."
 )
+
+# Not by a timeout: PostgreSQL has none for a COPY that waits for its rows.
+_END_FROZEN = """
+SELECT pg_terminate_backend(pid)
+FROM runs_run
+JOIN pg_locks ON locktype = 'transactionid' AND granted AND transactionid = runs_run.xmax
+JOIN pg_stat_activity USING (pid)
+WHERE runs_run.id = ANY(%s)
+  AND wait_event = 'ClientRead' AND state_change < clock_timestamp() - interval '1 second'
+"""
 
 
 async def take_over_runs(recorder: Recorder, executor: str, backend: Backend) -> list[Run]:
@@ -71,15 +82,29 @@ async def take_over_expired(
             goes_on.append(run)
     for what, some in (("goes on here", goes_on), ("is lost", lost)):
         for run in some:
-            log.warning("Run %s %s: its worker let its lease run out.", run.public_id, what)
+            log.warning(
+                "Run %s %s: its worker let its lease run out.", run.public_id, what,
+                extra={"run": run.public_id},
+            )  # fmt: skip
     await _end_all(recorder, lost)
     return goes_on
 
 
 def _claim_expired(executor: str, may_take: Callable[[int], bool]) -> list[Run]:
-    pks = Run.objects.expired(executor)
+    pks, locked = Run.objects.expired(executor)
+    if locked:
+        _end_frozen_transactions(locked)
     taken = (Run.objects.claim(pk, executor, settings.LEASE_SECONDS) for pk in pks if may_take(pk))
     return [run for run in taken if run]
+
+
+def _end_frozen_transactions(pks: list[int]) -> None:
+    """Whoever froze in mid-transaction, or lost its machine, keeps its rows locked, and a
+    claim of them would wait for as long, our own heartbeats behind it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_END_FROZEN, [pks])
+        if cursor.rowcount:
+            log.warning("Transactions of a worker that is silent were ended: %d.", cursor.rowcount)
 
 
 def _why_lost(run: Run, backend: Backend) -> str:

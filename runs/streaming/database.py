@@ -7,6 +7,8 @@ Each thread keeps its own connection, so a viewer costs neither.
 
 import asyncio
 import logging
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
@@ -17,10 +19,14 @@ log = logging.getLogger(__name__)
 READERS = 2
 RETRY_FIRST = 0.05
 RETRY_CAP = 1.0
+# A connection that was good so short a while ago is not tried out again: that is a way to
+# the server and back, as much as storing a line.
+TRUSTED_SECONDS = 1.0
 # What the database says of its own state; trying again helps.
 AWAY = (OperationalError, InterfaceError)
 
 _writer = ThreadPoolExecutor(1, "database-writer")
+_used = threading.local()
 _readers = ThreadPoolExecutor(READERS, "database-reader")
 
 
@@ -30,8 +36,12 @@ def _call(function: Callable, args: tuple):
         # its PRAGMAs, for every call.
         connection.close_at = None
         # A PostgreSQL connection may have died since the last call; free on SQLite.
-        connection.close_if_unusable_or_obsolete()
-    return function(*args)
+        if connection.errors_occurred or time.monotonic() > getattr(_used, "trusted_until", 0):
+            connection.close_if_unusable_or_obsolete()
+    try:
+        return function(*args)
+    finally:
+        _used.trusted_until = time.monotonic() + TRUSTED_SECONDS
 
 
 async def write(function: Callable, *args):

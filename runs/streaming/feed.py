@@ -211,7 +211,9 @@ class Feeds:
             feed.deliver(batches)
         if self._hints.are_sent:
             for batch in batches:
-                message = {"type": "batches", "batches": [astuple(batch)]}
+                # Not astuple(), which copies deeply: 14 µs for each batch.
+                parts = batch.first_seq, batch.last_seq, batch.lines
+                message = {"type": "batches", "batches": [parts]}
                 self._hints.send(_group(run_pk), message, len(batch.lines))
 
     def tell(self, run: Run) -> None:

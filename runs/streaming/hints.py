@@ -23,6 +23,10 @@ log = logging.getLogger(__name__)
 LAYER_SECONDS = 1.0
 # More than this is not worth sending late: its readers have looked by themselves.
 BACKLOG_BYTES = 4 * 1024 * 1024
+# What goes out together.
+AT_ONCE, AT_ONCE_BYTES = 500, 1024 * 1024
+# One command with one answer: to read the answers of a pipeline took a sixth of a worker.
+PUBLISH_ALL = "for n = 1, #ARGV, 2 do redis.call('PUBLISH', ARGV[n], ARGV[n + 1]) end"
 AGAIN_SECONDS = 1.0
 # We send ourselves something each second; who hears none for so long is deaf.
 PULSE_SECONDS = 1.0
@@ -90,11 +94,10 @@ class Hints:
 
     async def _send_all(self) -> None:
         while self._waiting:
-            group, message, size = self._waiting.popleft()
-            self._bytes -= size
+            messages = self._take_some()
             try:
                 async with asyncio.timeout(LAYER_SECONDS):
-                    await get_channel_layer().group_send(group, message)
+                    await _send_at_once(get_channel_layer(), messages)
             except Exception as error:
                 if not self._failing:
                     log.warning("Redis takes no hints, viewers elsewhere see late: %r", error)
@@ -105,6 +108,15 @@ class Hints:
                 if self._failing:
                     log.warning("Redis takes hints again.")
                 self._failing = False
+
+    def _take_some(self) -> list[tuple[str, dict]]:
+        taken, size = [], 0
+        while self._waiting and size < AT_ONCE_BYTES and len(taken) < AT_ONCE:
+            group, message, of_this = self._waiting.popleft()
+            self._bytes -= of_this
+            size += of_this
+            taken.append((group, message))
+        return taken
 
     def _drop(self) -> None:
         """Late ones would hold up those that come; a reader notices the gap."""
@@ -189,6 +201,23 @@ class Hints:
             receiving.cancel()
         if old:
             self._closing = asyncio.ensure_future(_close(old))
+
+
+async def _send_at_once(layer, messages: list[tuple[str, dict]]) -> None:
+    """group_send() of all of them, in order, in one way to Redis and back.
+
+    The layer's own waits for each answer, and in a loop that is busy with hundreds of
+    runs each wait takes a turn: 600 to 2,000 went out a second where 2,000 came, and
+    viewers were seconds behind.
+    """
+    inner = layer._get_layer()
+    (shard,) = inner._shards  # we give it one host
+    async with shard._lock:
+        shard._ensure_redis()
+        given: list[str | bytes] = []
+        for group, message in messages:
+            given += inner._get_group_channel_name(group), layer.serialize(message)
+        await shard._redis.eval(PUBLISH_ALL, 0, *given)
 
 
 def _tell_why(receiving: asyncio.Future) -> None:

@@ -55,7 +55,7 @@ class Recording:
         wake: Callable[["Recording"], None],
         count_offsets: bool = False,
     ):
-        self.run_pk, self.epoch = run.pk, run.epoch
+        self.run_pk, self.run_id, self.epoch = run.pk, run.public_id, run.epoch
         self.seq, self.line, self.last_line = run.last_seq, run.line_count, run.last_line
         self.cap = OutputCap(settings.OUTPUT_CAP_BYTES, run.output_bytes, run.last_seq, run.dropped)
         self.lost = False
@@ -262,16 +262,19 @@ class Recorder:
                 recording.drafts = []
             else:
                 recording.count_stored()
-                self._tell(recording.run_pk, works.encoded[recording.run_pk])
+                self._tell(recording, works.encoded[recording.run_pk])
             recording.progressed()
 
-    def _tell(self, run_pk: int, encoded: list[Batch]) -> None:
+    def _tell(self, recording: Recording, encoded: list[Batch]) -> None:
         try:
-            self._publish(run_pk, encoded)
+            self._publish(recording.run_pk, encoded)
         except Exception:
             # It is stored: readers find it when they look.
             metrics.PUBLISH_FAILURES.inc()
-            log.exception("Output of run %d was stored but could not be published", run_pk)
+            log.exception(
+                "Output of run %s was stored but could not be published", recording.run_id,
+                extra={"run": recording.run_id},
+            )  # fmt: skip
 
 
 class Works:
@@ -317,9 +320,12 @@ class Works:
         elif works[0].is_replaced:
             raise error  # not the row's fault; no replacement would help
         else:
-            log.error("A chunk of run %d cannot be stored: %s", works[0].run_pk, error)
+            run_id = next(r.run_id for r in self.recordings if r.run_pk == works[0].run_pk)
+            # Its type alone: the database's words would repeat the chunk.
+            why = type(error).__name__
+            log.error("A chunk of run %s cannot be stored: %s", run_id, why, extra={"run": run_id})
             metrics.CHUNKS_REPLACED.inc()
-            replace_row(works[0], type(error).__name__)
+            replace_row(works[0], why)
 
     def _encode(self) -> None:
         rows: dict[int, list[Row]] = {}

@@ -136,7 +136,9 @@ def unknown(request, error):
 
 @api.exception_handler(OperationalError)
 def database_failed(request, error):
-    log.exception("The database failed at %s %s", request.method, request.path)
+    log.exception(
+        "The database failed at %s %s", request.method, request.path, extra={"request": request}
+    )
     return error_response(
         "unavailable",
         "The database did not answer. Try again in a moment.",

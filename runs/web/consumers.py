@@ -12,7 +12,7 @@ import orjson
 from django.conf import settings
 from django.core.exceptions import RequestAborted
 
-from .. import metrics
+from .. import logs, metrics
 from ..execution import dispatch
 from ..models import Run
 from ..streaming.database import read, write
@@ -78,6 +78,7 @@ async def watch_run(scope: dict, receive, send, run_id: str) -> None:
     except Refused as refused:
         await close(send, refused.code)
         return
+    logs.RUN.set(run.public_id)
     viewer = Viewer(identity, run, send)
     with metrics.SOCKET_VIEWERS.track_inprogress():
         code = await first_to_end(

@@ -6,6 +6,7 @@ import time
 
 from django.conf import settings
 
+from .. import logs
 from ..models import STREAM_CODES
 from ..streaming.database import read
 from ..streaming.exports import FORMATS, export, filename
@@ -26,6 +27,7 @@ async def download(exchange: Exchange, run_id: str, format: str) -> None:
     run = await read(visible_run, identity.user, run_id)
     if run is None:
         raise ApiError("not_found", NO_SUCH_RUN)
+    logs.RUN.set(run.public_id)
     if format not in FORMATS:
         raise ApiError("not_found", f"Unknown format. Use one of {', '.join(FORMATS)}.")
     selection = parse_selection(exchange.query())

@@ -25,11 +25,12 @@ WHO_MAY = (
 )
 
 
-def serve_metrics(request: HttpRequest) -> HttpResponse:
+def serve_metrics(request: HttpRequest, behind_proxy: bool | None = None) -> HttpResponse:
+    """`behind_proxy`: whether a trusted one is in front; as the settings say if None."""
     if request.method not in ("GET", "HEAD"):
         return method_not_allowed("GET")
     try:
-        check_may_read(request)
+        check_may_read(request, settings.TRUSTED_PROXY if behind_proxy is None else behind_proxy)
     except Unauthorized as error:
         return error_response("unauthorized", str(error))
     except ApiError as error:
@@ -73,23 +74,23 @@ def active_counts() -> dict[str, int]:
 # --- who may read them ---------------------------------------------------------
 
 
-def check_may_read(request: HttpRequest) -> None:
+def check_may_read(request: HttpRequest, behind_proxy: bool) -> None:
     """Raises Unauthorized or ApiError. A session counts for nothing here."""
     if "Authorization" in request.headers:
         if not identify_request(request).user.has_perm("runs.view_run"):
             raise ApiError("forbidden", "This token's user may not view all runs. " + WHO_MAY)
-    elif not is_from_this_machine(request):
+    elif not is_from_this_machine(request, behind_proxy):
         raise Unauthorized(WHO_MAY)
 
 
-def is_from_this_machine(request: HttpRequest) -> bool:
+def is_from_this_machine(request: HttpRequest, behind_proxy: bool) -> bool:
     """Whether no machine but ours had a part in this request.
 
     A proxy on this machine connects from loopback for the whole world. The one we
     trust must name the client, and so must whatever is before it; any other rules it out.
     """
     addresses = [request.META.get("REMOTE_ADDR", "")]
-    if settings.TRUSTED_PROXY:
+    if behind_proxy:
         addresses += request.headers.get("X-Forwarded-For", "").split(",")
     elif any(name in request.headers for name in PROXY_HEADERS):
         return False

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet, TextField
@@ -17,6 +17,8 @@ from .lines import LINE_LENGTH, clean, visible
 
 # Of each run so many lines are shown; all of them are a click away.
 HITS = 3
+# Runs are read so many at a time.
+PAGE = 50
 _CURSOR = re.compile(r"(\d{1,18})\.(\d{1,18})", re.ASCII)
 
 
@@ -105,7 +107,7 @@ def search_output(
     deadline = time.monotonic() + seconds
     found: list[Found] = []
     examined = 0
-    for run in runs.exclude(last_seq=0).order_by("-pk").iterator(chunk_size=50):
+    for run in _newest_first(runs.exclude(last_seq=0)):
         if len(found) == limit or (examined and time.monotonic() >= deadline):
             return found, f"{run.pk}.0", examined
         examined += 1
@@ -120,6 +122,15 @@ def search_output(
             if place is not None and time.monotonic() >= deadline:
                 return found, f"{run.pk}.{place}", examined
     return found, "", examined
+
+
+def _newest_first(runs: QuerySet) -> Iterator[Run]:
+    """Read as they are needed. Not by iterator(): outside of a transaction PostgreSQL
+    then writes all of them down before it gives the first."""
+    page = list(runs.order_by("-pk")[:PAGE])
+    while page:
+        yield from page
+        page = list(runs.filter(pk__lt=page[-1].pk).order_by("-pk")[:PAGE])
 
 
 def _parse_cursor(cursor: str) -> tuple[int | None, int]:

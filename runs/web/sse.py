@@ -9,7 +9,7 @@ from contextlib import aclosing
 import orjson
 from django.conf import settings
 
-from .. import metrics
+from .. import logs, metrics
 from ..streaming.database import read
 from ..streaming.follow import Changed, Ended, Gone, Idle, Output, follow
 from ..streaming.wire import Batch
@@ -61,6 +61,7 @@ async def stream(
             async for piece in pieces:
                 await exchange.write(piece)
 
+    logs.RUN.set(run_id)
     await exchange.start(200, HEADERS)
     await exchange.write(OPENING)
     with metrics.SSE_VIEWERS.track_inprogress():

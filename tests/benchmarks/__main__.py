@@ -1,4 +1,5 @@
-"""Measure the whole system: `python -m tests.benchmarks [--e2b | --browser] [--only NAME,NAME]`.
+"""Measure the whole system: `python -m tests.benchmarks [--e2b | --browser | --scale]
+[--only NAME,NAME]`.
 
 Real server processes with fresh data directories, real SQLite files, real sockets
 from another process. Prints a table; exits with 1 if a number was not reached.
@@ -10,13 +11,14 @@ import sys
 import time
 from pathlib import Path
 
-from . import browser, e2b, floods, launches, live, logs, memory
+from . import browser, e2b, floods, launches, live, logs, memory, scale
 from .servers import Failed
 from .table import Findings, Measure, machine
 
 ROOMS = (live, floods, launches, logs, memory)
 SYSTEM = [measure for room in ROOMS for measure in room.MEASURES]
-MEASURES = SYSTEM + e2b.MEASURES + browser.MEASURES
+SECTIONS = {"e2b": e2b.MEASURES, "browser": browser.MEASURES, "scale": scale.MEASURES}
+MEASURES = [*SYSTEM, *(measure for section in SECTIONS.values() for measure in section)]
 
 
 def parse() -> argparse.Namespace:
@@ -26,6 +28,9 @@ def parse() -> argparse.Namespace:
     section = parser.add_mutually_exclusive_group()
     section.add_argument("--e2b", action="store_true", help="programs in E2B, against a double")
     section.add_argument("--browser", action="store_true", help="the run's page in Chromium")
+    section.add_argument(
+        "--scale", action="store_true", help="web processes and workers, PostgreSQL and Redis"
+    )
     parser.add_argument("--repeat", type=int, default=3, help="medians of so many (3)")
     parser.add_argument("--quick", action="store_true", help="once, shorter, without the slow ones")
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -44,7 +49,8 @@ def chosen(options) -> list[Measure]:
     names = chosen_names(options)
     if names:
         return [measure for measure in MEASURES if measure.name in names]
-    section = e2b.MEASURES if options.e2b else browser.MEASURES if options.browser else SYSTEM
+    asked = (measures for name, measures in SECTIONS.items() if getattr(options, name))
+    section = next(asked, SYSTEM)
     return [measure for measure in section if not (options.quick and measure.slow)]
 
 
@@ -66,6 +72,8 @@ def main() -> int:
             took = time.monotonic() - began
             print(f"round {number + 1}: {measure.name} took {took:.1f} s", file=sys.stderr)
     print(findings.table())
+    if doublings := scale.growth(findings.values):
+        print(doublings)
     print(f"load average {min(findings.load):.1f} to {max(findings.load):.1f}")
     if options.json:
         findings.write(options.json)

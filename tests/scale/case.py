@@ -1,5 +1,6 @@
 """What the tests of several processes share: a cluster, and programs that bear witness."""
 
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from django.test import SimpleTestCase
 
 from tests.cluster import Cluster, Web, Worker, until
 
-LEASE_SECONDS, GRACE_SECONDS = 3, 6
+LEASE_SECONDS, GRACE_SECONDS = 3, 5
 ENVIRONMENT = {
     "STREAMSITE_LEASE_SECONDS": str(LEASE_SECONDS),
     "STREAMSITE_GRACE_SECONDS": str(GRACE_SECONDS),
@@ -16,14 +17,17 @@ ENVIRONMENT = {
     "STREAMSITE_LOCAL_ALLOW_UNCONFINED": "1",
 }
 
+ENDLESS = 100_000
+
 # It says outside of every recording when it ran, and under a name of its own each time.
 WITNESS = """
 me=$(cat /proc/sys/kernel/random/uuid)
 echo "start $me"
 i=0
-while [ $i -lt {lines} ]; do
+while :; do
   i=$((i+1)); echo "line $i"
   echo "$me $(date +%s.%N)" >> {file}
+  [ $i -lt {lines} ] && [ ! -e {file}.end ] || break
   sleep {pause}
 done
 echo "end $me"
@@ -31,24 +35,31 @@ echo "end $me"
 
 
 class Witness:
-    """A program that prints numbered lines, and what it did by its own account."""
+    """A program that prints numbered lines, and what it did by its own account.
 
-    def __init__(self, file: Path, lines: int, pause: float):
-        self.file, self.lines = file, lines
-        self.program = WITNESS.format(file=file, lines=lines, pause=pause)
+    It ends after so many lines, or when it is let: how fast it is the machine decides.
+    """
+
+    def __init__(self, directory: Path, lines: int = ENDLESS, pause: float = 0.2):
+        self.file = directory / f"witness-{uuid.uuid4().hex}"
+        self.program = WITNESS.format(file=self.file, lines=lines, pause=pause)
         self.id = ""
+
+    def let_end(self) -> None:
+        Path(f"{self.file}.end").touch()
 
     def executions(self) -> dict[str, tuple[float, float]]:
         """When each execution first and last gave a sign of life."""
         found: dict[str, tuple[float, float]] = {}
-        for line in self.file.read_text().splitlines():
+        for line in self.file.read_text().splitlines() if self.file.exists() else ():
             name, at = line.split()
             found[name] = found.get(name, (float(at),))[0], float(at)
         return found
 
     def whole_text(self) -> str:
         (name,) = self.executions()  # exactly one
-        middle = "".join(f"line {n}\n" for n in range(1, self.lines + 1))
+        lines = len(self.file.read_text().splitlines())
+        middle = "".join(f"line {n}\n" for n in range(1, lines + 1))
         return f"start {name}\n{middle}end {name}\n"
 
 
@@ -60,13 +71,16 @@ class ClusterCase(SimpleTestCase):
 
     def setUp(self):
         self.workers: list[Worker] = []
-        self.witnesses = 0
+        self.log_begins = len(self.cluster.postgresql.log.read_text())
 
     def tearDown(self):
         for worker in self.workers:
             worker.kill()
-        log = self.cluster.postgresql.log.read_text()
-        self.cluster.sql("TRUNCATE runs_chunk, runs_run, procrastinate_jobs CASCADE")
+        log = self.cluster.postgresql.log.read_text()[self.log_begins :]
+        # Not TRUNCATE: web processes may be reading.
+        self.cluster.sql("DELETE FROM runs_chunk")
+        self.cluster.sql("DELETE FROM runs_run")
+        self.cluster.sql("TRUNCATE procrastinate_jobs CASCADE")
         self.assertNotIn("deadlock detected", log)
 
     def until_going(self, witnesses: list[Witness]) -> None:
@@ -79,12 +93,10 @@ class ClusterCase(SimpleTestCase):
 
     # --- runs ------------------------------------------------------------------
 
-    def witness(self, lines: int, pause: float = 0.2) -> Witness:
-        self.witnesses += 1
-        file = self.cluster.data_dir / f"{self._testMethodName}-{self.witnesses}"
-        return Witness(file, lines, pause)
+    def witness(self, lines: int = ENDLESS, pause: float = 0.2) -> Witness:
+        return Witness(self.cluster.data_dir, lines, pause)
 
-    def launch_witnesses(self, count: int, lines: int, pause: float = 0.2, **fields):
+    def launch_witnesses(self, count: int, lines: int = ENDLESS, pause: float = 0.2, **fields):
         witnesses = [self.witness(lines, pause) for _ in range(count)]
         with ThreadPoolExecutor(6) as pool:
             programs = [witness.program for witness in witnesses]
@@ -92,6 +104,10 @@ class ClusterCase(SimpleTestCase):
         for witness, run in zip(witnesses, runs, strict=True):
             witness.id = run["id"]
         return witnesses
+
+    def let_end(self, witnesses: list[Witness]) -> None:
+        for witness in witnesses:
+            witness.let_end()
 
     def rows(self, column: str) -> dict[str, object]:
         """A column of every run by its public id."""

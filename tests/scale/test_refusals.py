@@ -7,8 +7,9 @@ import tempfile
 
 from django.test import SimpleTestCase
 
-from tests.site import ROOT
+from tests.site import ROOT, Site
 
+NEITHER = {"DATABASE_URL": "", "REDIS_URL": ""}
 POSTGRESQL = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}
 REDIS = {"REDIS_URL": "redis://127.0.0.1:9/0"}
 
@@ -18,7 +19,7 @@ class RefusalTests(SimpleTestCase):
         with tempfile.TemporaryDirectory() as directory:
             done = subprocess.run(
                 [sys.executable, "manage.py", *arguments], cwd=ROOT, text=True,
-                env=os.environ | {"STREAMSITE_DATA_DIR": directory} | environment,
+                env=os.environ | NEITHER | {"STREAMSITE_DATA_DIR": directory} | environment,
                 capture_output=True, timeout=60,
             )  # fmt: skip
         self.assertEqual((done.returncode, done.stdout), (1, ""))
@@ -43,3 +44,12 @@ class RefusalTests(SimpleTestCase):
     def test_a_worker_for_no_runs(self):
         sentence = self.refusal("worker", "--concurrency", "0", **POSTGRESQL, **REDIS)
         self.assertIn("must be 1 or more", sentence)
+
+    def test_a_second_executor_on_one_sqlite_file(self):
+        with Site() as first:
+            for command in ("serve", "quickstart"):
+                second = first.run_command(command, "--port", "0")
+                self.assertEqual(second.returncode, 1)
+                self.assertIn("Stop it first, or use another --data-dir", second.stderr)
+            run = first.ended(first.launch("echo as ever")["id"])
+            self.assertEqual(run["status"], "succeeded")

@@ -125,6 +125,28 @@ class HintTests(TransactionTestCase):
             await asyncio.gather(listening, return_exceptions=True)
         await get_channel_layer().flush()
 
+    async def test_what_has_gathered_goes_out_together_and_in_order(self):
+        heard, begun = asyncio.Queue(), asyncio.Event()
+        mine = hints.Hints()
+
+        async def begin() -> None:
+            begun.set()
+
+        listening = asyncio.create_task(mine.listen("x", heard.put_nowait, begin))
+        async with asyncio.timeout(10):
+            await begun.wait()
+            with mock.patch.object(hints, "_send_at_once", wraps=hints._send_at_once) as sent:
+                for number in range(1_000):
+                    mine.send(f"other.{number}", {"number": number})
+                    mine.send("x", {"number": number}, 100)
+                found = [(await heard.get())["number"] for _ in range(1_000)]
+        self.assertEqual(found, list(range(1_000)))
+        self.assertLess(sent.call_count, 10)
+        self.assertEqual(mine._bytes, 0)
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+        await get_channel_layer().flush()
+
     async def heard(self, mine: hints.Hints, heard: asyncio.Event) -> None:
         async with asyncio.timeout(10):
             while not heard.is_set():

@@ -1,4 +1,5 @@
 from django.core.management.base import BaseCommand
+from django.db import connection
 
 from streamsite.serving import serve_site
 
@@ -13,4 +14,5 @@ class Command(BaseCommand):
 
     def handle(self, *args, host, port, **options):
         self.check_migrations()
+        connection.close()  # this thread needs none any more
         serve_site(host, port, self.stdout.write)
