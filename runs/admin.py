@@ -1,7 +1,10 @@
 """The admin for auditing: everything can be read, nothing edited."""
 
+import csv
+import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from itertools import chain
 
 import orjson
 from django.contrib import admin, messages
@@ -13,8 +16,9 @@ from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
+from .access import AccessEvent, Action, address_of, note
 from .execution import dispatch
-from .models import ApiToken, Chunk, Run
+from .models import ApiToken, Chunk, Run, SavedSecret
 from .streaming import database
 from .streaming.exports import FORMATS, export
 from .streaming.wire import duration
@@ -69,8 +73,9 @@ class RunAdmin(ReadOnlyAdmin):
         )}),
         ("What became of it", {"fields": (
             "created_at", "started_at", "finished_at", "took", "cancel_requested_at", "exit_code",
-            "exit_codes", "tasks", "stalled", "size", "line_count", "dropped",
+            "exit_codes", "tasks", "stalled", "size", "line_count", "dropped", "masked",
         )}),
+        ("Proof", {"fields": ("checked_at", "check_found", "chain", "signature")}),
         ("Who executed it", {"fields": (
             "sandbox", "sandbox_id", "executor", "epoch", "lease_until",
         )}),
@@ -130,9 +135,15 @@ class RunAdmin(ReadOnlyAdmin):
         programs = run.program if isinstance(run.program, list) else [run.program]
         return format_html_join("", '<pre class="program">{}</pre>', ([text] for text in programs))
 
-    @admin.display(description="environment names")
+    @admin.display(description="environment")
     def environment(self, run):
-        return ", ".join(run.env_names) or None
+        """Which values it had, and which of them are secrets."""
+        saved = set(run.saved_secrets)
+        return ", ".join(
+            f"{name}={run.env_plain[name]}" if name in run.env_plain
+            else f"{name} (saved secret)" if name in saved else f"{name} (secret)"
+            for name in run.env_names
+        ) or None  # fmt: skip
 
     @admin.display(description="download")
     def exports(self, run):
@@ -148,6 +159,8 @@ class RunAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Export selected runs (ndjson)", permissions=["view"])
     def export_selected(self, request, queryset):
+        for run in queryset.defer("program").iterator():
+            note(Action.EXPORT, request.user, address_of(request), run, format="ndjson", by="admin")
         return StreamingHttpResponse(
             export_each(queryset),
             content_type="application/x-ndjson",
@@ -161,6 +174,7 @@ class RunAdmin(ReadOnlyAdmin):
             if dispatch.cancel(run):
                 asked += 1
                 self.log_change(request, run, "Cancelled.")
+                note(Action.CANCEL, request.user, address_of(request), run, by="admin")
             else:
                 over += 1
         text = f"Cancelled {count(asked, 'run')}."
@@ -278,20 +292,80 @@ class ChunkAdmin(ReadOnlyAdmin):
         return format_html('<pre class="text">{}</pre>', text)
 
 
+@admin.register(AccessEvent)
+class AccessEventAdmin(ReadOnlyAdmin):
+    """Who did what. Nobody changes or deletes it here, superusers neither."""
+
+    list_display = ("at", "who", "action", "run_link", "subject", "address", "detail")
+    list_display_links = ("at",)
+    list_filter = ("action", "at")
+    fields = ("at", "who", "action", "run_link", "subject", "address", "detail")
+    search_fields = ("actor_name", "run", "subject", "address")
+    search_help_text = "Searches names, runs' ids, subjects and addresses."
+    ordering = ("-id",)
+    actions = ("export_selected",)
+
+    @admin.display(description="who", ordering="actor_name")
+    def who(self, event):
+        return event.actor_name or "nobody"
+
+    @admin.display(description="run")
+    def run_link(self, event):
+        return event.run and format_html('<a href="/runs/{}/">{}</a>', event.run, event.run)
+
+    @admin.action(description="Export selected events (csv)", permissions=["view"])
+    def export_selected(self, request, queryset):
+        columns = ("at", "actor_name", "action", "run", "subject", "address", "detail")
+        rows = queryset.order_by("pk").values_list(*columns)
+        return StreamingHttpResponse(
+            csv_of(columns, rows),
+            content_type="text/csv",
+            headers={"Content-Disposition": 'attachment; filename="access.csv"'},
+        )
+
+
+def csv_of(columns, rows) -> Iterator[str]:
+    line = io.StringIO()
+    writer = csv.writer(line)
+    for row in chain([columns], rows.iterator(chunk_size=1000)):
+        # A spreadsheet takes what begins so for a formula.
+        writer.writerow(
+            [f"'{cell}" if str(cell)[:1] in ("=", "+", "-", "@") else cell for cell in row]
+        )
+        yield line.getvalue()
+        line.seek(0)
+        line.truncate()
+
+
+class GoesWithUserAdmin(ReadOnlyAdmin):
+    def has_delete_permission(self, request, obj=None):
+        # It goes with the user: refused here, nobody who has one could be deleted.
+        page = (request.resolver_match and request.resolver_match.url_name) or ""
+        return request.user.is_superuser and not page.startswith(f"runs_{self.opts.model_name}_")
+
+
+@admin.register(SavedSecret)
+class SavedSecretAdmin(GoesWithUserAdmin):
+    """Whose secrets there are; what they are is nobody's business."""
+
+    list_display = ("name", "user", "created_at", "changed_at", "used_at")
+    list_select_related = ("user",)
+    fields = list_display
+    search_fields = ("name", "user__username")
+    ordering = ("name",)
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).defer("sealed")
+
+
 @admin.register(ApiToken)
-class ApiTokenAdmin(ReadOnlyAdmin):
+class ApiTokenAdmin(GoesWithUserAdmin):
     list_display = ("hint", "name", "user", "created_at", "last_used_at", "revoked_at")
     list_select_related = ("user",)
     fields = list_display
     search_fields = ("name", "hint", "user__username")
     ordering = ("-id",)
     actions = ("revoke_selected",)
-
-    def has_delete_permission(self, request, obj=None):
-        # A user's tokens go with the user: refused here, nobody who has one could
-        # be deleted. On the tokens' own pages they can only be revoked.
-        page = (request.resolver_match and request.resolver_match.url_name) or ""
-        return request.user.is_superuser and not page.startswith("runs_apitoken_")
 
     def has_revoke_permission(self, request) -> bool:
         return request.user.is_superuser
@@ -302,6 +376,7 @@ class ApiTokenAdmin(ReadOnlyAdmin):
         ApiToken.objects.filter(pk__in=[token.pk for token in usable]).update(revoked_at=Now())
         for token in usable:
             self.log_change(request, token, "Revoked.")
+            note(Action.TOKEN_REVOKED, request.user, address_of(request), subject=str(token))
         self.message_user(request, f"Revoked {count(len(usable), 'token')}.")
 
 

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.contrib.auth import signals
 
 
 class RunsConfig(AppConfig):
@@ -6,4 +7,9 @@ class RunsConfig(AppConfig):
     verbose_name = "Runs"
 
     def ready(self):
-        from . import checks  # noqa: F401  (registers itself)
+        # Models are there only now.
+        from . import access, checks  # noqa: F401  (checks register themselves)
+
+        signals.user_logged_in.connect(access.logged_in)
+        signals.user_logged_out.connect(access.logged_out)
+        signals.user_login_failed.connect(access.login_failed)

@@ -35,6 +35,11 @@ def unseal(sealed: str):
         ) from None
 
 
+def reseal(sealed: str) -> str:
+    """The same value, sealed with the first of the keys. Raises Unreadable."""
+    return seal(unseal(sealed))
+
+
 class SealedField(models.TextField):
     """Holds what seal() made; assign and read with seal() and unseal().
 

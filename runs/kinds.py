@@ -15,6 +15,8 @@ from .sandboxes.base import Cell, Launch, Process
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 ENV_COUNT = 100
 ENV_BYTES = 64 * 1024
+# A shorter value cannot be masked: in most output it would be found by accident.
+SECRET_CHARS = 8
 TITLE_LENGTH = 120
 NOTEBOOK_LANGUAGES = {
     "local": ("python",),
@@ -78,6 +80,10 @@ class Spec:
     language: str = ""
     timeout: float = 300
     env: dict[str, str] = field(default_factory=dict, repr=False)
+    # Names in `env` whose values are no secrets.
+    plain_env: tuple[str, ...] = ()
+    # Names of the owner's saved secrets, which join the environment under them.
+    secrets: tuple[str, ...] = ()
     cwd: str = ""
     stdin: bool = False
     title: str = ""
@@ -110,10 +116,14 @@ def parse_spec(values: Mapping) -> Spec:
         "language": checked("language", _language, kind, mode),
         "timeout": checked("timeout", _timeout),
         "env": checked("env", _env, kind),
+        "plain_env": checked("plain_env", _plain_env, values.get("env")),
+        "secrets": checked("secrets", _secrets, values.get("env"), kind),
         "cwd": checked("cwd", _cwd),
         "stdin": checked("stdin", _stdin, mode),
         "title": checked("title", _title),
     }
+    if not errors and (short := _too_short(spec["env"], spec["plain_env"])):
+        errors["env"] = short
     if errors:
         raise InvalidSpec(errors)
     return Spec(**{**spec, "title": spec["title"] or default_title(spec["program"])})
@@ -155,10 +165,14 @@ def default_title(program: str | list[str]) -> str:
 
 def launch_of(
     *, run_id: str, owner: str, kind: str, mode: str, language: str, program: str | list[str],
-    env: dict[str, str], cwd: str, stdin: bool,
+    env: dict[str, str], secret_env: dict[str, str], cwd: str, stdin: bool,
 ) -> Launch:  # fmt: skip
-    """How a run becomes processes, or a cell in notebook mode."""
+    """How a run becomes processes, or a cell in notebook mode.
+
+    `env` and `secret_env` both become its environment; the latter's values are masked.
+    """
     cell, processes = None, ()
+    env = env | secret_env
     if kind == "parallel":
         # Numbered from 1: task 0 is the run itself.
         processes = tuple(Process(n, "bash", text) for n, text in enumerate(program, start=1))
@@ -167,12 +181,12 @@ def launch_of(
     elif kind == "agent":
         processes = (Process(0, "agent", agent_program()),)
         env = agent_env(program, env)
+        secret_env = secret_env | {name: env[name] for name in AGENT_KEYS if name in env}
     else:
         processes = (Process(0, "python" if kind == "python" else "bash", program),)
-    keys = AGENT_KEYS if kind == "agent" else ()
     return Launch(
         run_id=run_id, owner=owner, processes=processes, cell=cell, env=env,
-        secrets=tuple(env[name] for name in keys if name in env), cwd=cwd or None, stdin=stdin,
+        secrets=tuple(secret_env.values()), cwd=cwd or None, stdin=stdin,
     )  # fmt: skip
 
 
@@ -279,13 +293,7 @@ def _env(value, kind: str | None) -> dict[str, str]:
     if len(value) > ENV_COUNT:
         raise ValueError(f"At most {ENV_COUNT} environment values are allowed.")
     for name, item in value.items():
-        if not isinstance(name, str) or not ENV_NAME.fullmatch(name):
-            raise ValueError(
-                f"{str(name)[:40]!r} is no environment name. "
-                "Use letters, digits and _, not beginning with a digit."
-            )
-        if name.startswith("STREAMSITE_"):
-            raise ValueError(f"{name[:40]} is reserved. Choose a name without STREAMSITE_.")
+        check_env_name(name)
         if kind == "agent" and STEERS.fullmatch(name) and not set(AGENT_ACCESS) & set(value):
             raise ValueError(
                 f"{name[:40]} is not allowed beside the server's own key. "
@@ -295,6 +303,65 @@ def _env(value, kind: str | None) -> dict[str, str]:
     if sum(len(name) + len(item.encode()) for name, item in value.items()) > ENV_BYTES:
         raise ValueError(f"The environment is too large; at most {ENV_BYTES:,} bytes are allowed.")
     return dict(value)
+
+
+def check_env_name(name) -> None:
+    """Raises ValueError, with a sentence, if no environment value can be called so."""
+    if not isinstance(name, str) or not ENV_NAME.fullmatch(name):
+        raise ValueError(
+            f"{str(name)[:40]!r} is no environment name. "
+            "Use letters, digits and _, not beginning with a digit."
+        )
+    if name.startswith("STREAMSITE_"):
+        raise ValueError(f"{name[:40]} is reserved. Choose a name without STREAMSITE_.")
+
+
+def check_secret(value: str) -> None:
+    """Raises ValueError, with a sentence, if a value cannot be kept as a secret."""
+    _text(value, "The value", ENV_BYTES)
+    if len(value.strip()) < SECRET_CHARS:
+        raise ValueError(
+            f"It is too short to be masked in output: {SECRET_CHARS} characters are the least. "
+            "Give it as a plain value if it is no secret, or use a longer one."
+        )
+
+
+def _names(value, what: str) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"{what} must be a list of names.")
+    return list(dict.fromkeys(value))
+
+
+def _plain_env(value, env) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    for name in (names := _names(value, "plain_env")):
+        if not isinstance(env, dict) or name not in env:
+            raise ValueError(f"{name[:40]} is not in env. Name only values that are.")
+    return tuple(names)
+
+
+def _secrets(value, env, kind: str | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    names = _names(value, "secrets")
+    if twice := next((name for name in names if isinstance(env, dict) and name in env), None):
+        raise ValueError(f"{twice[:40]} is in env, too. Keep one of the two.")
+    # The same names are refused as in env; what they stand for was checked when it was saved.
+    _env(dict.fromkeys(names, ""), kind)
+    return tuple(names)
+
+
+def _too_short(env: dict[str, str], plain: tuple[str, ...]) -> str:
+    """A sentence on the values that could not be masked; "" if there are none."""
+    secret = ((name, value) for name, value in env.items() if name not in plain)
+    short = [name for name, value in secret if 0 < len(value.strip()) < SECRET_CHARS]
+    if not short:
+        return ""
+    return (
+        f"{', '.join(short)[:200]}: too short to be masked in output, {SECRET_CHARS} characters "
+        "are the least. Mark it as plain if it is no secret, or use a longer value."
+    )
 
 
 def _cwd(value) -> str:

@@ -43,6 +43,10 @@ PUBLISH_FAILURES = Counter(
     "streamsite_publish_failures", "Batches stored but not told; readers find them later."
 )
 
+# --- who did what --------------------------------------------------------------
+
+ACCESS_FAILURES = Counter("streamsite_access_failures", "Access events that were not written.")
+
 # --- viewers -------------------------------------------------------------------
 
 VIEWERS = Gauge("streamsite_viewers", "Open viewers of one run each.", ["transport"])

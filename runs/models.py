@@ -7,7 +7,7 @@ it slept changes nothing.
 
 import hashlib
 import secrets
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 from django.conf import settings
 from django.db import connection, models, transaction
@@ -15,7 +15,8 @@ from django.db.models import F, Q
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 
-from . import kinds
+from . import kinds, signing
+from .access import AccessEvent  # noqa: F401  (Django looks for models here)
 from .fields import ChunkKeyField, SealedField, chunk_key, seal, unseal
 
 
@@ -69,8 +70,7 @@ class RunQuerySet(models.QuerySet):
             cwd=spec.cwd,
             stdin=spec.stdin,
             timeout=spec.timeout,
-            env_names=sorted(spec.env),
-            env_sealed=seal(spec.env) if spec.env else "",
+            **self._environment(owner, spec),
             owner=owner,
             owner_name=owner.get_username(),
             rerun_of=rerun_of,
@@ -81,6 +81,19 @@ class RunQuerySet(models.QuerySet):
             ),
             sandbox=settings.SANDBOX,
         )
+
+    @staticmethod
+    def _environment(owner, spec: kinds.Spec) -> dict:
+        """The fields that keep it. Raises kinds.InvalidSpec if a saved secret is not there."""
+        plain = {name: spec.env[name] for name in spec.plain_env}
+        saved = SavedSecret.objects.take(owner, spec.secrets)
+        secret = {n: value for n, value in spec.env.items() if n not in plain} | saved
+        return {
+            "env_names": sorted({**plain, **secret}),
+            "env_plain": plain,
+            "env_sealed": seal(secret) if secret else "",
+            "saved_secrets": sorted(saved),
+        }
 
     # --- who executes ----------------------------------------------------------
 
@@ -228,30 +241,40 @@ class RunQuerySet(models.QuerySet):
 
         May be done again when the answer to it was lost.
         """
-        ended = self.held(run).update(
-            status=status,
-            finished_at=Now(),
-            exit_code=exit_code,
-            exit_codes=exit_codes,
-            error=error,
-            tasks=list(tasks),
-            lease_until=None,
-            stalled=False,
-            waiting_for="",
-            env_sealed="",
-        )
+        with transaction.atomic():
+            ended = self.held(run).update(
+                status=status,
+                finished_at=Now(),
+                exit_code=exit_code,
+                exit_codes=exit_codes,
+                error=error,
+                tasks=list(tasks),
+                lease_until=None,
+                stalled=False,
+                waiting_for="",
+                env_sealed="",
+            )
+            if ended:
+                self._sign(run.pk)
         return ended == 1 or self.filter(pk=run.pk, epoch=run.epoch, status=status).exists()
+
+    def _sign(self, pk: int) -> None:
+        run = self.get(pk=pk)
+        self.filter(pk=pk).update(signature=signing.sign(run.statement()))
 
     def request_cancel(self, run) -> bool:
         """Ask for a run's end; a queued one ends here. False if it is final already."""
-        ended = self.filter(pk=run.pk, status=Status.QUEUED).update(
-            status=Status.CANCELLED,
-            cancel_requested_at=Now(),
-            finished_at=Now(),
-            tasks=[{**task, "status": Status.CANCELLED.value} for task in run.tasks],
-            error="Cancelled before it started.",
-            env_sealed="",
-        )
+        with transaction.atomic():
+            ended = self.filter(pk=run.pk, status=Status.QUEUED).update(
+                status=Status.CANCELLED,
+                cancel_requested_at=Now(),
+                finished_at=Now(),
+                tasks=[{**task, "status": Status.CANCELLED.value} for task in run.tasks],
+                error="Cancelled before it started.",
+                env_sealed="",
+            )
+            if ended:
+                self._sign(run.pk)
         if ended:
             return True
         # Two people may cancel at once; the first one's time stays.
@@ -275,7 +298,10 @@ class Run(models.Model):
     stdin = models.BooleanField(default=False)
     timeout = models.FloatField(default=300, help_text="Seconds; 0 for none.")
     env_names = models.JSONField("environment names", default=list, blank=True)
+    env_plain = models.JSONField(default=dict, blank=True)
+    # Values that are secret, for as long as the run needs them.
     env_sealed = SealedField(blank=True, default="", editable=False)
+    saved_secrets = models.JSONField("names of saved secrets", default=list, blank=True)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="runs"
     )
@@ -309,6 +335,16 @@ class Run(models.Model):
     # How far each task's stdout and stderr was consumed, {"0:stdout": [lines, chars]}:
     # where an executor that takes over goes on. Counted before anything is replaced.
     offsets = models.JSONField(default=dict)
+    masked = models.BigIntegerField(
+        default=0, help_text="How many times a secret was masked in the output."
+    )
+    # The hash chain's value after the last chunk, see streaming/chain.py; "" before the first.
+    chain = models.CharField(max_length=64, blank=True, default="")
+    signature = models.CharField(
+        max_length=100, blank=True, default="", help_text="Of statement(), when the run has ended."
+    )
+    checked_at = models.DateTimeField(null=True, help_text="When `verify` looked last.")
+    check_found = models.CharField(max_length=200, blank=True, default="")
     # Why a starting run waits, for as long as it does.
     waiting_for = models.CharField(max_length=300, blank=True, default="")
 
@@ -336,9 +372,37 @@ class Run(models.Model):
         """Owner and superusers act; auditors only look."""
         return user.is_active and (user.is_superuser or self.owner_id == user.pk)
 
-    def environment(self) -> dict[str, str]:
-        """The user's environment values, while they are kept. Raises fields.Unreadable."""
+    def statement(self) -> bytes:
+        """What is signed when the run has ended: what it was, when, how it ended, and the
+        chain over all that it printed. Canonical JSON, version 1."""
+        times = {
+            # As run_dict() has them, so that an export says all that is signed.
+            name: moment
+            and f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
+            for name, moment in (
+                ("created_at", self.created_at),
+                ("started_at", self.started_at),
+                ("finished_at", self.finished_at),
+            )
+        }
+        names = ("kind", "program", "status", "exit_code", "last_seq", "chain", "dropped")
+        said = {name: getattr(self, name) for name in names}
+        return signing.canonical(
+            {"statement": 1, "id": self.public_id, "owner": self.owner_name, **said, **times}
+        )
+
+    def is_signed(self) -> bool:
+        return signing.is_signed(self.statement(), self.signature)
+
+    def secret_environment(self) -> dict[str, str]:
+        """The secret values of its environment, while they are kept. Raises fields.Unreadable."""
         return unseal(self.env_sealed) if self.env_sealed else {}
+
+    @property
+    def env_typed(self) -> list[str]:
+        """Names of values that nobody keeps once the run has ended."""
+        kept = {*self.env_plain, *self.saved_secrets}
+        return [name for name in self.env_names if name not in kept]
 
     def to_launch(self) -> kinds.Launch:
         """What a sandbox needs. Raises fields.Unreadable when the key has changed."""
@@ -349,16 +413,22 @@ class Run(models.Model):
             mode=self.mode,
             language=self.language,
             program=self.program,
-            env=self.environment(),
+            env=self.env_plain,
+            secret_env=self.secret_environment(),
             cwd=self.cwd,
             stdin=self.stdin,
         )
 
     def respec(self, env: dict[str, str] | None = None) -> dict:
-        """The fields that launched this run, to launch it again with `env`."""
+        """The fields that launched this run, to launch it again with `env` on top."""
+        env = self.env_plain | (env or {})
+        kept = {
+            "plain_env": list(self.env_plain),
+            "secrets": [name for name in self.saved_secrets if name not in env],
+        }
         values = {name: getattr(self, name) for name in ("kind", "program", "timeout", "stdin")}
         optional = {n: getattr(self, n) for n in ("mode", "language", "cwd", "title")}
-        return values | {n: v for n, v in optional.items() if v} | {"env": env or {}}
+        return values | {n: v for n, v in optional.items() if v} | kept | {"env": env}
 
 
 class Stream(models.TextChoices):
@@ -454,6 +524,50 @@ class ApiToken(models.Model):
 
     def __str__(self):
         return f"{self.name} ({self.hint}…)"
+
+
+class SavedSecretQuerySet(models.QuerySet):
+    def save_value(self, user, name: str, value: str) -> bool:
+        """Keep a value, in the place of one of the same name; True if it is new."""
+        sealed = {"sealed": seal(value), "changed_at": Now()}
+        _, is_new = self.update_or_create(user=user, name=name, defaults=sealed)
+        return is_new
+
+    def take(self, user, names) -> dict[str, str]:
+        """The values of a user's secrets. Raises kinds.InvalidSpec if one is not there."""
+        if not names:
+            return {}
+        found = {secret.name: secret for secret in self.filter(user=user, name__in=names)}
+        if missing := [name for name in names if name not in found]:
+            raise kinds.InvalidSpec({
+                "secrets": f"You have no saved secret {', '.join(missing)[:200]}. "
+                "Save it on your account page, or leave it out."
+            })  # fmt: skip
+        self.filter(pk__in=[secret.pk for secret in found.values()]).update(used_at=Now())
+        return {name: unseal(secret.sealed) for name, secret in found.items()}
+
+
+class SavedSecret(models.Model):
+    """A value that a user's runs may have in their environment, by its name; never shown."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="saved_secrets"
+    )
+    name = models.CharField(max_length=128)
+    sealed = SealedField(editable=False)
+    created_at = models.DateTimeField(db_default=Now())
+    changed_at = models.DateTimeField(db_default=Now())
+    used_at = models.DateTimeField(null=True)
+
+    objects = SavedSecretQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "name"], name="secret_name_of_user"),
+        ]
+
+    def __str__(self):
+        return self.name
 
 
 class AgentSessionQuerySet(models.QuerySet):

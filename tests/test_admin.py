@@ -55,7 +55,10 @@ class EntranceTests(TestCase):
         self.client.force_login(make_auditor())
         page = self.client.get(url("index"))
         [app] = page.context["app_list"]
-        self.assertEqual([model["object_name"] for model in app["models"]], ["Chunk", "Run"])
+        self.assertEqual(
+            sorted(model["object_name"] for model in app["models"]),
+            ["AccessEvent", "Chunk", "Run", "SavedSecret"],
+        )
         self.assertEqual(self.client.get(url(RUNS)).status_code, 200)
         self.assertEqual(self.client.get(url(CHUNKS)).status_code, 200)
         self.assertEqual(self.client.get(url(TOKENS)).status_code, 403)
@@ -91,7 +94,7 @@ class GroupTests(TestCase):
         auditors.make_group(apps, None)
         group = Group.objects.get(name="Auditors")
         names = sorted(p.codename for p in group.permissions.all())
-        self.assertEqual(names, ["view_chunk", "view_run"])
+        self.assertEqual(names, ["view_accessevent", "view_chunk", "view_run", "view_savedsecret"])
         self.assertEqual(Permission.objects.filter(codename="view_run").count(), 1)
         auditors.delete_group(apps, None)
         self.assertFalse(Group.objects.filter(name="Auditors").exists())

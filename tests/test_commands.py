@@ -19,7 +19,7 @@ from django.db import connection
 from django.test import SimpleTestCase, TransactionTestCase, override_settings
 
 from runs.management.terminal import Pace, Progress, Screen
-from runs.models import Run, Status
+from runs.models import Run, SavedSecret, Status
 from runs.streaming.exports import FORMATS, export
 from tests.factories import make_run
 from tests.people import make_user
@@ -79,9 +79,17 @@ class LaunchTests(TransactionTestCase):
         make_admin()
         with patch.dict(os.environ, {"MINE": "passed on"}):
             code, out, _ = run_command(
-                "launch", "command", 'echo "$MINE, $THEIRS"', "--env", "MINE", "--env", "THEIRS=a=b"
-            )
-        self.assertEqual((code, out), (0, "passed on, a=b\n"))
+                "launch", "command", 'echo "$MINE, $THEIRS"; [ "$MINE" = "passed on" ]',
+                "--env", "MINE", "--plain", "THEIRS=a=b",
+            )  # fmt: skip
+        self.assertEqual((code, out), (0, "***, a=b\n"))
+
+    def test_a_saved_secret_is_used_by_its_name(self):
+        SavedSecret.objects.save_value(make_admin(), "KEY", "very secret")
+        code, out, _ = run_command("launch", "command", "echo ${#KEY} $KEY", "--secret", "KEY")
+        self.assertEqual((code, out), (0, "11 ***\n"))
+        with self.assertRaisesMessage(CommandError, "You have no saved secret NONE."):
+            run_command("launch", "command", "true", "--secret", "NONE")
 
     def test_detach_is_refused_where_nobody_would_carry_the_run(self):
         make_admin()

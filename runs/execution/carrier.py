@@ -230,7 +230,7 @@ class Carrier:
     async def _pump(self, recording: Recording) -> None:
         """From the sandbox's queue through masks and event lines to the recorder."""
         drafting = Drafting(self._secrets, self.run.offsets)
-        recording.maskers = drafting.maskers
+        recording.maskers, recording.secrets = drafting.maskers, self._secrets
         while True:
             deadline = drafting.deadline
             wait = None if deadline is None else max(0.0, deadline - time.monotonic())

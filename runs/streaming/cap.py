@@ -33,6 +33,14 @@ class OutputCap:
         return 0 if self._marks else self._head_limit - self.total
 
     @property
+    def edges(self) -> set[int]:
+        """The seqs behind which a hole may begin, and with which one may end."""
+        edges = {self._head[0], *(seq for seq, _ in self._marks)}
+        if self.dropped:
+            edges |= {self.dropped["from_seq"] - 1, self.dropped["to_seq"]}
+        return edges
+
+    @property
     def reached(self) -> bool:
         return self.total > self._limit
 

@@ -15,7 +15,7 @@ from ahocorasick_rs import AhoCorasick
 
 MASK = "***"
 # Shorter ones would mask what only looks like them.
-LEAST_CHARS = 8
+LEAST_CHARS = 8  # as kinds.SECRET_CHARS
 # With so much of a base64 form before a line break it may go on in the next line.
 WRAPPED_CHARS = 8
 # A secret is not looked for across more terminal codes than this.

@@ -12,10 +12,11 @@ from .. import metrics
 from ..models import STREAM_CODES, Chunk, Run
 from . import database
 from .cap import OutputCap
+from .chain import Edges, beginning, values_after
 from .lines import Draft, utf8_length
-from .masking import Masker
-from .storing import Work, advanced, halves, replace_row, row_count, store
-from .wire import Batch, Row, batches
+from .masking import Masker, Secrets
+from .storing import Work, advanced, halves, remark_on, replace_row, row_count, store
+from .wire import Batch, Row, chunk_json, joined
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,9 @@ class Recording:
         self.offsets = run.offsets if count_offsets else None
         # By "task:stream": where masks have moved positions, for the offsets.
         self.maskers: Mapping[str, Masker] = {}
+        self.secrets = Secrets()
+        self._masked_before = run.masked
+        self._value, self._edges = _chain_of(run)
         self._origin: float | None = None
         self._t = last_t
         self._wake = wake
@@ -105,7 +109,13 @@ class Recording:
     def progressed(self) -> None:
         self._progress.set()
 
-    def count_stored(self) -> None:
+    def stored(self, works: list[Work]) -> None:
+        """What became of number()'s work; a chunk in it may have been replaced."""
+        if self._value and works:
+            self._value = works[-1].values[-1]
+        self._count_stored()
+
+    def _count_stored(self) -> None:
         seq, size = self._counted
         self._counted = self.seq, self.cap.total
         metrics.CHUNKS_RECORDED.inc(self.seq - seq)
@@ -129,11 +139,33 @@ class Recording:
         if drop and drop[0] == self.cap.dropped["from_seq"]:
             rows.append(self._drop_remark())
         self.last_line = _last_line(rows) or self.last_line
+        lines, before = self._encoded(rows), self._value
+        values = values_after(before, lines) if before else []
+        if values:
+            self._edges.want(self.cap.edges)
+            self._edges.keep(previous + 1, values)
+            self._value = values[-1]
         return Work(
             self.run_pk, self.epoch, previous, rows,
             self.cap.total, self.last_line, self.cap.dropped, drop,
             offsets_before, self.offsets, self.maskers,
+            self._masked_before + self.secrets.count, lines, before, values, self._edges,
         )  # fmt: skip
+
+    def _encoded(self, rows: list[Row]) -> list[bytes]:
+        """Each row as JSON; one that has none is replaced by a remark, as the database does."""
+        try:
+            return [chunk_json(row) for row in rows]
+        except UNSTORABLE:
+            return [self._encoded_one(rows, at) for at in range(len(rows))]
+
+    def _encoded_one(self, rows: list[Row], at: int) -> bytes:
+        try:
+            return chunk_json(rows[at])
+        except UNSTORABLE as error:
+            rows[at] = remark_on(rows[at], type(error).__name__)
+            _say_replaced(self.run_id, error)
+            return chunk_json(rows[at])
 
     def _rows(self, drafts: Iterable[Draft]) -> list[Row]:
         seq, t, line, origin = self.seq, self._t, self.line, self._origin
@@ -261,7 +293,7 @@ class Recorder:
                 recording.lost = True
                 recording.drafts = []
             else:
-                recording.count_stored()
+                recording.stored(works.of(recording))
                 self._tell(recording, works.encoded[recording.run_pk])
             recording.progressed()
 
@@ -286,6 +318,10 @@ class Works:
         self._stored: list[Work] = []
         self.lost: set[int] = set()
         self.encoded: dict[int, list[Batch]] = {}
+
+    def of(self, recording: Recording) -> list[Work]:
+        """What is stored of a recording, in order."""
+        return [work for work in self._stored if work.run_pk == recording.run_pk]
 
     @property
     def recordings(self) -> list[Recording]:
@@ -321,17 +357,31 @@ class Works:
             raise error  # not the row's fault; no replacement would help
         else:
             run_id = next(r.run_id for r in self.recordings if r.run_pk == works[0].run_pk)
-            # Its type alone: the database's words would repeat the chunk.
-            why = type(error).__name__
-            log.error("A chunk of run %s cannot be stored: %s", run_id, why, extra={"run": run_id})
-            metrics.CHUNKS_REPLACED.inc()
-            replace_row(works[0], why)
+            _say_replaced(run_id, error)
+            replace_row(works[0], type(error).__name__)
+            self._rechain(works[0])
+
+    def _rechain(self, replaced: Work) -> None:
+        """A row that was replaced changes the chain from there on."""
+        value = replaced.value_before
+        for work in (work for works in self._unstored for work in works):
+            if work.run_pk == replaced.run_pk:
+                work.rechain(value)
+                value = work.values[-1] if work.values else value
 
     def _encode(self) -> None:
-        rows: dict[int, list[Row]] = {}
+        lines: dict[int, list[tuple[int, bytes]]] = {}
         for work in self._stored:
-            rows.setdefault(work.run_pk, []).extend(work.rows)
-        self.encoded = {run_pk: list(batches(of_run)) for run_pk, of_run in rows.items()}
+            numbered = zip((row[0] for row in work.rows), work.lines, strict=True)
+            lines.setdefault(work.run_pk, []).extend(numbered)
+        self.encoded = {run_pk: list(joined(of_run)) for run_pk, of_run in lines.items()}
+
+
+def _say_replaced(run_id: str, error: Exception) -> None:
+    # Its type alone: the database's words would repeat the chunk.
+    why = type(error).__name__
+    log.error("A chunk of run %s cannot be stored: %s", run_id, why, extra={"run": run_id})
+    metrics.CHUNKS_REPLACED.inc()
 
 
 def _joined(drafts: list[Draft]) -> Iterator[Draft]:
@@ -366,6 +416,19 @@ def _last_line(rows: list[Row]) -> str:
         if line := lines[-1].strip():
             return line[:200].encode("utf-8", "replace").decode()
     return ""
+
+
+def _chain_of(run: Run) -> tuple[bytes, Edges]:
+    """The chain's value after what is recorded, and those at the edges that are known;
+    no value for a run that was begun before there were chains."""
+    if not run.chain and run.last_seq:
+        return b"", Edges({})
+    value = bytes.fromhex(run.chain) if run.chain else beginning(run.public_id)
+    known = {run.last_seq: value}
+    if run.dropped:
+        known[run.dropped["from_seq"] - 1] = bytes.fromhex(run.dropped["chain_before"])
+        known[run.dropped["to_seq"]] = bytes.fromhex(run.dropped["chain_after"])
+    return value, Edges(known)
 
 
 def _last_t(run_pk: int) -> int:

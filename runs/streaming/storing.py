@@ -8,16 +8,33 @@ from django.db import connection, transaction
 
 from ..fields import chunk_key
 from ..models import HELD, STREAM_CODES
+from .chain import Edges, values_after
 from .lines import utf8_length
 from .masking import Masker
-from .wire import Row
+from .wire import Row, chunk_json
 
 # The condition on the epoch is what keeps a replaced executor from writing; the
 # one on last_seq tells a commit that went through unnoticed from one that did not.
 _HELD = ", ".join(f"'{status.value}'" for status in HELD)
+# What the recorder keeps on a run's row, as Work.advance() gives it.
+_KEPT = {
+    "last_seq": "bigint",
+    "line_count": "bigint",
+    "output_bytes": "bigint",
+    "last_line": "text",
+    "dropped": "jsonb",
+    "offsets": "jsonb",
+    "masked": "bigint",
+    "chain": "text",
+}
+_NAMES = ", ".join(_KEPT)
+_GIVEN = ", ".join(f"{name} = given.{name}" for name in _KEPT)
+# An array of JSON texts becomes one of jsonb in two steps.
+_ARRAYS = ", ".join(
+    "%s::text[]::jsonb[]" if type == "jsonb" else f"%s::{type}[]" for type in _KEPT.values()
+)
 _ADVANCE = (
-    "UPDATE runs_run SET last_seq = %s, line_count = %s, output_bytes = %s, last_line = %s, "
-    "dropped = %s, offsets = %s "
+    f"UPDATE runs_run SET {', '.join(f'{name} = %s' for name in _KEPT)} "
     f"WHERE id = %s AND epoch = %s AND last_seq = %s AND status IN ({_HELD})"
 )
 _STATE = "SELECT epoch, last_seq FROM runs_run WHERE id = %s"
@@ -26,12 +43,7 @@ _LOCK = (
     "ORDER BY id FOR UPDATE"
 )
 _ADVANCE_ALL = (
-    "UPDATE runs_run SET last_seq = given.last_seq, line_count = given.line_count, "
-    "output_bytes = given.output_bytes, last_line = given.last_line, "
-    "dropped = given.dropped, offsets = given.offsets "
-    "FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], "
-    "%s::text[]::jsonb[], %s::text[]::jsonb[], %s::bigint[]) "
-    "AS given(last_seq, line_count, output_bytes, last_line, dropped, offsets, id) "
+    f"UPDATE runs_run SET {_GIVEN} FROM unnest({_ARRAYS}, %s::bigint[]) AS given({_NAMES}, id) "
     "WHERE runs_run.id = given.id"
 )
 _COLUMNS = "(id, run_id, seq, t, line, stream, task, text, data)"
@@ -44,13 +56,9 @@ _STORE_FEW = f"""
 WITH locked AS MATERIALIZED (
     SELECT id FROM runs_run WHERE id = ANY(%s) AND status IN ({_HELD}) ORDER BY id FOR UPDATE
 ), advanced AS (
-    UPDATE runs_run SET last_seq = given.last_seq, line_count = given.line_count,
-        output_bytes = given.output_bytes, last_line = given.last_line,
-        dropped = given.dropped, offsets = given.offsets
-    FROM locked JOIN unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[],
-        %s::text[]::jsonb[], %s::text[]::jsonb[], %s::bigint[], %s::int[], %s::bigint[])
-        AS given(last_seq, line_count, output_bytes, last_line, dropped, offsets,
-            id, epoch, previous_seq) USING (id)
+    UPDATE runs_run SET {_GIVEN}
+    FROM locked JOIN unnest({_ARRAYS}, %s::bigint[], %s::int[], %s::bigint[])
+        AS given({_NAMES}, id, epoch, previous_seq) USING (id)
     WHERE runs_run.id = locked.id AND runs_run.epoch = given.epoch
         AND runs_run.last_seq = given.previous_seq
     RETURNING runs_run.id
@@ -90,6 +98,14 @@ class Work:
     offsets_before: Offsets | None = None
     offsets: Offsets | None = None
     maskers: Mapping[str, Masker] = field(default_factory=dict)
+    # How often something was masked in the run by now.
+    masked: int = 0
+    # The rows as JSON, and the chain's value before them and after each; see chain.py.
+    # Without values the run was begun before there were chains.
+    lines: list[bytes] = field(default_factory=list)
+    value_before: bytes = b""
+    values: list[bytes] = field(default_factory=list)
+    edges: Edges | None = None
     is_replaced: bool = False
 
     @property
@@ -109,8 +125,10 @@ class Work:
             last[2] + last[5].count("\n"),
             self.output_bytes,
             self.last_line,
-            json.dumps(self.dropped) if self.dropped else None,
+            json.dumps(self._dropped_with_chain()) if self.dropped else None,
             json.dumps(dict(self._own_offsets())),
+            self.masked,
+            self.values[-1].hex() if self.values else "",
             self.run_pk,
             self.epoch,
             self.previous_seq,
@@ -120,6 +138,23 @@ class Work:
         """Whether a row's (epoch, last_seq) says that a commit of this very work went
         through and only its answer was lost."""
         return state == (self.epoch, self.last_seq)
+
+    def rechain(self, before: bytes) -> None:
+        """Compute the chain's values anew, from the one before these rows."""
+        if not self.values:
+            return
+        self.values = values_after(before, self.lines)
+        if self.edges:
+            self.edges.keep(self.previous_seq + 1, self.values)
+
+    def _dropped_with_chain(self) -> dict:
+        if not self.values or not self.edges:
+            return self.dropped
+        before, after = self.dropped["from_seq"] - 1, self.dropped["to_seq"]
+        return self.dropped | {
+            "chain_before": self.edges.values[before].hex(),
+            "chain_after": self.edges.values[after].hex(),
+        }
 
     def _own_offsets(self) -> Iterator[tuple[str, list[int]]]:
         """`offsets` as places in the program's own text, not in the masked one."""
@@ -213,11 +248,16 @@ def halves(works: list[Work]) -> tuple[list[Work], list[Work]]:
         return works[:middle], works[middle:]
     (work,) = works
     middle = len(work.rows) // 2
-    first = replace(work, rows=work.rows[:middle], drop=None)
+    first = replace(
+        work, rows=work.rows[:middle], drop=None,
+        lines=work.lines[:middle], values=work.values[:middle],
+    )  # fmt: skip
     first.offsets = advanced(work.offsets_before, first.rows)
     second = replace(
-        work, rows=work.rows[middle:], previous_seq=first.last_seq, offsets_before=first.offsets
-    )
+        work, rows=work.rows[middle:], previous_seq=first.last_seq, offsets_before=first.offsets,
+        lines=work.lines[middle:], values=work.values[middle:],
+        value_before=first.values[-1] if first.values else b"",
+    )  # fmt: skip
     return [first], [second]
 
 
@@ -239,10 +279,16 @@ def row_count(works: Iterable[Work]) -> int:
     return sum(len(work.rows) for work in works)
 
 
-def replace_row(work: Work, why: str) -> None:
-    """Put a remark in the place of the one row that the database refuses."""
-    seq, t, line, _, task, text, data = work.rows[0]
+def remark_on(row: Row, why: str) -> Row:
+    """What is said in the place of a row that cannot be stored."""
+    seq, t, line, _, task, text, data = row
     size = utf8_length(text) + len(data or "")
     remark = f"{size:,} bytes of output could not be stored: {why}\n"
-    work.rows[0] = (seq, t, line, STREAM_CODES["system"], task, remark, None)
+    return seq, t, line, STREAM_CODES["system"], task, remark, None
+
+
+def replace_row(work: Work, why: str) -> None:
+    """Put a remark in the place of the one row that the database refuses."""
+    work.rows[0] = remark_on(work.rows[0], why)
+    work.lines[0] = chunk_json(work.rows[0])
     work.is_replaced = True

@@ -58,18 +58,22 @@ def chunk_json(row: Row) -> bytes:
 
 def batches(rows: Iterable[Row]) -> Iterator[Batch]:
     """Rows in seq order as batches of about BATCH_BYTES; a hole begins a new one."""
+    return joined((row[0], chunk_json(row)) for row in rows)
+
+
+def joined(numbered: Iterable[tuple[int, bytes]]) -> Iterator[Batch]:
+    """The same of (seq, JSON)."""
     lines: list[bytes] = []
     first = last = size = 0
-    for row in rows:
-        if lines and (row[0] != last + 1 or size >= BATCH_BYTES):
+    for seq, line in numbered:
+        if lines and (seq != last + 1 or size >= BATCH_BYTES):
             yield Batch(first, last, b"\n".join(lines))
             lines, size = [], 0
         if not lines:
-            first = row[0]
-        line = chunk_json(row)
+            first = seq
         lines.append(line)
         size += len(line)
-        last = row[0]
+        last = seq
     if lines:
         yield Batch(first, last, b"\n".join(lines))
 
@@ -84,6 +88,9 @@ def run_dict(run: Run) -> dict:
         "language": run.language or None,
         "cwd": run.cwd or None,
         "env": run.env_names,
+        "plain_env": run.env_plain,
+        "secrets": run.saved_secrets,
+        "masked": run.masked,
         "stdin": run.stdin,
         "status": str(run.status),
         "title": run.title,
@@ -106,6 +113,8 @@ def run_dict(run: Run) -> dict:
         "stalled": run.stalled,
         "waiting_for": run.waiting_for or None,
         "dropped": run.dropped,
+        "chain": run.chain or None,
+        "signature": run.signature or None,
         "urls": {
             "page": f"/runs/{run.public_id}/",
             "events": f"{base}/events",

@@ -7,15 +7,14 @@ stores it, the first GET of the session launches it, later ones attach to the ru
 import orjson
 from django.db import transaction
 
-from ..execution import dispatch
 from ..kinds import InvalidSpec, NotConfigured, Spec, check_configured, parse_spec
-from ..models import AgentSession, Run
+from ..models import AgentSession
 from ..streaming.database import read, write
 from .api_input import parse_object
 from .errors import ApiError, asgi_headers
 from .exchange import Exchange
 from .identity import Identity, csrf_refusal
-from .launch_streams import check_may_launch, checked_prompt, resume, stream_run
+from .launch_streams import check_may_launch, checked_prompt, launch_run, resume, stream_run
 
 BODY_BYTES = 1024 * 1024
 NO_SUCH_SESSION = "There is no such session, or it has expired. Prepare it again."
@@ -26,7 +25,7 @@ async def launch(exchange: Exchange) -> None:
     if event_id := exchange.header("last-event-id"):
         await resume(exchange, identity, "agent", event_id)
         return
-    run = await write(dispatch.submit, identity.user, spec)
+    run = await write(launch_run, identity.user, spec, exchange.address)
     await stream_run(exchange, identity, "agent", run, after=0)
 
 
@@ -49,7 +48,7 @@ async def attach(exchange: Exchange, session_id: str) -> None:
     if session.run is None:
         check_may_launch(exchange)
         spec = agent_spec(session.prompt)
-        session = await write(_launched, identity.user, session_id, spec)
+        session = await write(_launched, identity.user, session_id, spec, exchange.address)
     await stream_run(exchange, identity, "agent", session.run, after=0)
 
 
@@ -87,11 +86,11 @@ def _session(user, session_id: str) -> AgentSession:
 
 
 @transaction.atomic
-def _launched(user, session_id: str, spec: Spec) -> AgentSession:
+def _launched(user, session_id: str, spec: Spec, address: str) -> AgentSession:
     """The session with its run, which is launched if nobody else was first."""
     session = _session(user, session_id)
     if AgentSession.objects.take(session):
-        run: Run = dispatch.submit(user, spec)
+        run = launch_run(user, spec, address)
         AgentSession.objects.filter(pk=session.pk).update(run=run)
     session = _session(user, session_id)
     if session.run is None:

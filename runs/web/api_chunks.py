@@ -6,6 +6,7 @@ from collections.abc import Callable
 from django.http import HttpResponse
 from ninja import Query, Router, Schema
 
+from ..access import Action, address_of, note_once
 from ..models import STREAM_CODES, Run
 from ..streaming.reading import rows_after, rows_before, seq_at, seq_before_line
 from ..streaming.wire import Row, chunk_json
@@ -48,6 +49,8 @@ def chunks(request, run_id: str, query: Query[ChunkQuery]):
     refuse_unknown(request, ChunkQuery)
     # The run first: whatever it counts is then among the rows read after it.
     run = visible_run(request.auth.user, run_id)
+    if run is not None:
+        note_once(Action.READ, request.auth.user, address_of(request), run)
     if run is None:
         raise ApiError("not_found", NO_SUCH_RUN)
     refuse_conflict(query)

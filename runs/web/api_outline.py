@@ -8,7 +8,7 @@ from ..streaming.marks import marks_after
 from ..streaming.outline import outline as outline_of
 from . import api_schema
 from .api_input import SEQ_MAX, refuse_unknown, whole
-from .api_runs import see
+from .api_runs import read_log
 from .errors import HEADERS
 
 router = Router()
@@ -32,7 +32,7 @@ class MarkQuery(Schema):
 )
 def outline(request, run_id: str, query: Query[OutlineQuery]):
     refuse_unknown(request, OutlineQuery)
-    return answer(outline_of(see(request, run_id), query.buckets))
+    return answer(outline_of(read_log(request, run_id), query.buckets))
 
 
 @router.get(
@@ -44,7 +44,7 @@ def outline(request, run_id: str, query: Query[OutlineQuery]):
 )
 def marks(request, run_id: str, query: Query[MarkQuery]):
     refuse_unknown(request, MarkQuery)
-    found, following = marks_after(see(request, run_id).pk, query.after, query.limit)
+    found, following = marks_after(read_log(request, run_id).pk, query.after, query.limit)
     return answer({"items": [mark._asdict() for mark in found], "next": following})
 
 

@@ -4,6 +4,7 @@ import orjson
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
 
+from ..access import AccessEvent, Action, address_of, note, note_launch, note_once
 from ..execution import dispatch
 from ..fields import Unreadable
 from ..kinds import KINDS, Spec, check_configured, parse_spec
@@ -47,6 +48,13 @@ def see(request: HttpRequest, run_id: str) -> Run:
     return run
 
 
+def read_log(request: HttpRequest, run_id: str) -> Run:
+    """The run, if the caller may see it; that they read its output is noted."""
+    run = see(request, run_id)
+    note_once(Action.READ, request.auth.user, address_of(request), run)
+    return run
+
+
 def act_on(request: HttpRequest, run_id: str) -> Run:
     """The run, if the caller may change it."""
     run = see(request, run_id)
@@ -65,7 +73,7 @@ def act_on(request: HttpRequest, run_id: str) -> Run:
     openapi_extra=api_schema.body(api_schema.Launch),
 )
 def launch(request):
-    return _submitted(request.auth.user, parse_spec(read_json(request)))
+    return _submitted(request, parse_spec(read_json(request)))
 
 
 @router.post(
@@ -77,21 +85,28 @@ def launch(request):
 def rerun(request, run_id: str):
     run = act_on(request, run_id)
     sent = read_json(request, optional=True)
-    if unknown := sorted(set(sent) - {"env"}):
-        message = "Unknown field. A re-run takes only env."
+    if unknown := sorted(set(sent) - {"env", "plain_env"}):
+        message = "Unknown field. A re-run takes only env and plain_env."
         raise ApiError("invalid", message, {unknown[0][:80]: message})
     # Checked as it was sent before it is mixed with what is kept.
-    env = parse_spec(run.respec() | {"env": sent.get("env")}).env
-    return _submitted(request.auth.user, parse_spec(run.respec(kept_env(run, env))), run)
+    env, plain = sent.get("env"), sent.get("plain_env")
+    if isinstance(env, dict) and isinstance(plain, list | None):
+        # What was plain stays so with another value.
+        plain = [*(plain or []), *(name for name in run.env_plain if name in env)]
+    given = parse_spec(run.respec() | {"env": env, "plain_env": plain, "secrets": None})
+    again = run.respec(kept_env(run, given.env))
+    again["plain_env"] = [*{*again["plain_env"], *given.plain_env}]
+    return _submitted(request, parse_spec(again), run)
 
 
 def kept_env(run: Run, sent: dict[str, str]) -> dict[str, str]:
-    """The run's environment with what was sent on top. Raises ApiError if values are gone."""
+    """What was typed for the run, with what was sent on top. Raises ApiError if values are gone."""
     try:
-        env = run.environment() | sent
+        kept = run.secret_environment()
     except Unreadable:
-        env = sent
-    if missing := [name for name in run.env_names if name not in env]:
+        kept = {}
+    env = {name: kept[name] for name in run.env_typed if name in kept} | sent
+    if missing := [name for name in run.env_typed if name not in env]:
         gone = dict.fromkeys(missing, "Send this value again, in env.")
         message = (
             f"The environment values {', '.join(missing)} are no longer kept. "
@@ -101,9 +116,10 @@ def kept_env(run: Run, sent: dict[str, str]) -> dict[str, str]:
     return env
 
 
-def _submitted(user, spec: Spec, rerun_of: Run | None = None) -> HttpResponse:
+def _submitted(request, spec: Spec, rerun_of: Run | None = None) -> HttpResponse:
     check_configured(spec)
-    run = dispatch.submit(user, spec, rerun_of)
+    run = dispatch.submit(request.auth.user, spec, rerun_of)
+    note_launch(run, request.auth.user, address_of(request))
     return answer(run, 201, Location=f"/api/runs/{run.public_id}")
 
 
@@ -117,6 +133,11 @@ class RunQuery(Schema):
     q: Text | None = None
     created_after: Moment | None = None
     created_before: Moment | None = None
+    limit: whole(1, 200) = 50
+    cursor: Cursor | None = None
+
+
+class AccessQuery(Schema):
     limit: whole(1, 200) = 50
     cursor: Cursor | None = None
 
@@ -160,6 +181,32 @@ def run(request, run_id: str):
     return answer(see(request, run_id))
 
 
+@router.get(
+    "/runs/{run_id}/access",
+    response={200: api_schema.AccessPage, **errors(400, 404)},
+    summary="Who has seen a run, and who did what to it, newest first",
+)
+def access(request, run_id: str, query: Query[AccessQuery]):
+    refuse_unknown(request, AccessQuery)
+    run = see(request, run_id)
+    events = AccessEvent.objects.filter(run=run.public_id).order_by("-pk")
+    if query.cursor is not None:
+        events = events.filter(pk__lt=query.cursor)
+    found = list(events[: query.limit + 1])
+    items = [orjson.dumps(_event(event)) for event in found[: query.limit]]
+    return _page(items, make_cursor(found[query.limit - 1].pk) if found[query.limit :] else None)
+
+
+def _event(event: AccessEvent) -> dict:
+    return {
+        "at": event.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "action": event.action,
+        "actor": event.actor_name or None,
+        "address": event.address or None,
+        "detail": event.detail,
+    }
+
+
 # --- act -----------------------------------------------------------------------
 
 
@@ -172,6 +219,7 @@ def cancel(request, run_id: str):
     run = act_on(request, run_id)
     if not dispatch.cancel(run):
         raise ApiError("conflict", "This run has already ended. There is nothing to cancel.")
+    note(Action.CANCEL, request.auth.user, address_of(request), run)
     run.refresh_from_db()
     return answer(run, 202)
 
@@ -186,4 +234,5 @@ def delete(request, run_id: str):
     if not run.is_final:
         raise ApiError("conflict", "This run is still active. Cancel it, then delete it.")
     delete_run(run)
+    note(Action.DELETE, request.auth.user, address_of(request), run)
     return HttpResponse(status=204)

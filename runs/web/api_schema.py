@@ -31,7 +31,15 @@ class Launch(Schema):
     timeout: float | None = Field(
         settings.TIMEOUT_DEFAULT, ge=0, le=settings.TIMEOUT_MAX, description="Seconds; 0 for none."
     )
-    env: dict[str, str] | None = None
+    env: dict[str, str] | None = Field(
+        None, description="Secret: encrypted, masked in output, gone when the run ends."
+    )
+    plain_env: list[str] | None = Field(
+        None, description="Names in env whose values are no secrets; they are kept and shown."
+    )
+    secrets: list[str] | None = Field(
+        None, description="Names of your saved secrets, which join the environment."
+    )
     cwd: str | None = None
     stdin: bool | None = False
     title: str | None = None
@@ -39,8 +47,9 @@ class Launch(Schema):
 
 class Rerun(Schema):
     env: dict[str, str] | None = Field(
-        None, description="Environment values; those of an ended run are no longer kept."
+        None, description="Environment values; secret ones of an ended run are no longer kept."
     )
+    plain_env: list[str] | None = None
 
 
 class TaskOut(Schema):
@@ -55,6 +64,8 @@ class Dropped(Schema):
     to_seq: int
     chunks: int
     bytes: int
+    chain_before: str | None = None
+    chain_after: str | None = None
 
 
 class Urls(Schema):
@@ -74,6 +85,9 @@ class Run(Schema):
     language: str | None
     cwd: str | None
     env: list[str] = Field(description="Names only.")
+    plain_env: dict[str, str] = Field(description="The values that are no secrets.")
+    secrets: list[str] = Field(description="Names of saved secrets among them.")
+    masked: int = Field(description="How many times a secret was masked in the output.")
     stdin: bool
     status: StatusName
     title: str
@@ -96,7 +110,22 @@ class Run(Schema):
     stalled: bool
     waiting_for: str | None
     dropped: Dropped | None
+    chain: str | None = Field(description="The hash chain's value after the last chunk, in hex.")
+    signature: str | None = Field(description="Ed25519, in base64; once the run has ended.")
     urls: Urls
+
+
+class AccessEvent(Schema):
+    at: str
+    action: str
+    actor: str | None
+    address: str | None
+    detail: dict
+
+
+class AccessPage(Schema):
+    items: list[AccessEvent]
+    next: str | None
 
 
 class Chunk(Schema):

@@ -10,7 +10,7 @@ from ..streaming.searching import search_after, search_before
 from ..streaming.wire import run_json
 from . import api_schema
 from .api_input import SEQ_MAX, Moment, Text, one_of, refuse_unknown, whole
-from .api_runs import see
+from .api_runs import read_log
 from .errors import HEADERS, ApiError
 from .search import Found, matching, search_for, search_output
 
@@ -60,7 +60,7 @@ class SearchQuery(LineQuery):
 )
 def search_run(request, run_id: str, query: Query[RunSearchQuery]):
     refuse_unknown(request, RunSearchQuery)
-    run = see(request, run_id)
+    run = read_log(request, run_id)
     if query.before is not None and query.after is not None:
         message = "Use only one of after and before."
         raise ApiError("bad_request", message, {"before": message})

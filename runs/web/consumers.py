@@ -6,21 +6,23 @@ database connection and no channel of the channel layer.
 
 import asyncio
 import logging
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 
 import orjson
 from django.conf import settings
 from django.core.exceptions import RequestAborted
 
 from .. import logs, metrics
+from ..access import Action
 from ..execution import dispatch
 from ..models import Run
 from ..streaming.database import read, write
 from ..streaming.follow import Changed, Ended, Gone, Idle, Output, follow
 from . import frames
 from .errors import ApiError
-from .exchange import parse_query
+from .exchange import address_in, parse_query
 from .identity import Identity, Unauthorized, check_origin, identify, renewed, visible_run
+from .noting import note_soon
 from .watching import BadCursor, first_to_end, parse_cursor, until_refused
 
 log = logging.getLogger(__name__)
@@ -79,8 +81,8 @@ async def watch_run(scope: dict, receive, send, run_id: str) -> None:
         await close(send, refused.code)
         return
     logs.RUN.set(run.public_id)
-    viewer = Viewer(identity, run, send)
-    with metrics.SOCKET_VIEWERS.track_inprogress():
+    viewer = Viewer(identity, run, send, address_in(scope))
+    with metrics.SOCKET_VIEWERS.track_inprogress(), viewer.noted(after):
         code = await first_to_end(
             viewer.show(after), viewer.obey(receive), close_code_when_refused(identity, run_id)
         )
@@ -104,11 +106,24 @@ async def close_code_when_refused(identity: Identity, run_id: str | None = None)
 class Viewer:
     """One open socket of one run."""
 
-    def __init__(self, identity: Identity, run: Run, send):
+    def __init__(self, identity: Identity, run: Run, send, address: str):
+        self._address = address
+        self._seen = 0
         self._identity = identity
         self._run = run
         self._send = send
         self._greeted = asyncio.Event()
+
+    @contextmanager
+    def noted(self, after: int):
+        """Who watches is noted: when they come, and when they leave what they were given."""
+        who = self._identity.user, self._address, self._run
+        self._seen = after
+        note_soon(Action.WATCH, *who, after=after)
+        try:
+            yield
+        finally:
+            note_soon(Action.WATCHED, *who, after=after, to=self._seen)
 
     async def _text(self, text: str) -> None:
         await self._send({"type": "websocket.send", "text": text})
@@ -133,6 +148,7 @@ class Viewer:
                 case Output(batches):
                     for frame in frames.chunks(batches):
                         await self._text(frame)
+                    self._seen = batches[-1].last_seq
                 case Changed(run):
                     await self._text(greet(run))
                     greet = frames.status
@@ -192,6 +208,7 @@ class Viewer:
     async def _cancel(self) -> None:
         if not await write(dispatch.cancel, self._run):
             raise ApiError("conflict", "This run has ended already.")
+        note_soon(Action.CANCEL, self._identity.user, self._address, self._run)
 
     async def _write_stdin(self, message: dict) -> None:
         task, text = message.get("task", 0), message.get("text")

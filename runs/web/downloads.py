@@ -7,12 +7,14 @@ import time
 from django.conf import settings
 
 from .. import logs
+from ..access import Action
 from ..models import STREAM_CODES
 from ..streaming.database import read
 from ..streaming.exports import FORMATS, export, filename
 from .errors import NO_SUCH_RUN, ApiError
 from .exchange import Exchange, Header
 from .identity import Identity, renewed, visible_run
+from .noting import note_soon
 
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
@@ -32,6 +34,9 @@ async def download(exchange: Exchange, run_id: str, format: str) -> None:
         raise ApiError("not_found", f"Unknown format. Use one of {', '.join(FORMATS)}.")
     selection = parse_selection(exchange.query())
     headers = _headers(filename(run, format), FORMATS[format].content_type)
+    if exchange.method == "GET":
+        asked = {name: value for name, value in selection.items() if value}
+        note_soon(Action.EXPORT, identity.user, exchange.address, run, format=format, **asked)
     await exchange.start(200, headers)
     if exchange.method == "GET":
         await _send(exchange, identity, run_id, export(run, format, **selection))

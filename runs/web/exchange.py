@@ -20,6 +20,10 @@ log = logging.getLogger(__name__)
 Header = tuple[bytes, bytes]
 
 
+def address_in(scope: dict) -> str:
+    return (scope.get("client") or [""])[0]
+
+
 class Exchange:
     def __init__(self, scope: dict, receive, send):
         self.scope = scope
@@ -30,6 +34,11 @@ class Exchange:
     @property
     def method(self) -> str:
         return self.scope["method"]
+
+    @property
+    def address(self) -> str:
+        """Where the request came from; as a proxy says, if the settings trust one."""
+        return address_in(self.scope)
 
     @property
     def has_token(self) -> bool:

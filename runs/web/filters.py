@@ -61,6 +61,13 @@ def words(text: str) -> list[str]:
 
 
 @register.filter
+def in_words(detail: dict) -> str:
+    """What an access event tells beside who and what: "from 1 · to 20"."""
+    told = ((n, ", ".join(map(str, v)) if isinstance(v, list) else v) for n, v in detail.items())
+    return " · ".join(f"{name} {value}" for name, value in told if value not in ("", None))
+
+
+@register.filter
 def grouped(number: int) -> str:
     """48,210"""
     return f"{number:,}"

@@ -10,6 +10,7 @@ from ..kinds import KINDS, NotConfigured, Spec, check_configured
 from ..models import Run
 
 TASKS_SHOWN = 2
+SECRET, PLAIN = "secret", "plain"
 
 
 @dataclass(slots=True)
@@ -21,7 +22,9 @@ class LaunchForm:
     tasks: list[str] = field(default_factory=list)
     mode: str = "script"
     timeout: str = ""
-    env: list[tuple[str, str]] = field(default_factory=list)
+    # (name, value, "secret" or "plain")
+    env: list[tuple[str, str, str]] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
     cwd: str = ""
     stdin: bool = False
     title: str = ""
@@ -30,13 +33,16 @@ class LaunchForm:
     @classmethod
     def from_post(cls, post: QueryDict) -> "LaunchForm":
         names, values = post.getlist("env_name"), post.getlist("env_value")
+        kinds = post.getlist("env_kind") + [SECRET] * len(names)
+        env = zip(names, values, kinds, strict=False)
         return cls(
             kind=post.get("kind", ""),
             program=post.get("program", ""),
             tasks=post.getlist("task"),
             mode=post.get("mode", ""),
             timeout=post.get("timeout", ""),
-            env=[(n, v) for n, v in zip(names, values, strict=False) if n.strip() or v],
+            env=[row for row in env if row[0].strip() or row[1]],
+            secrets=post.getlist("secret"),
             cwd=post.get("cwd", ""),
             stdin="stdin" in post,
             title=post.get("title", ""),
@@ -44,12 +50,16 @@ class LaunchForm:
 
     @classmethod
     def from_run(cls, run: Run) -> "LaunchForm":
-        """The form that launched a run, without the environment's values."""
+        """The form that launched a run, without the values that are secret."""
         return cls(
             **_programs(run.kind, run.program),
             mode=run.mode,
             timeout=f"{run.timeout:g}",
-            env=[(name, "") for name in run.env_names],
+            env=[
+                *((name, "", SECRET) for name in run.env_typed),
+                *((name, value, PLAIN) for name, value in run.env_plain.items()),
+            ],
+            secrets=list(run.saved_secrets),
             cwd=run.cwd,
             stdin=run.stdin,
             title=run.title,
@@ -72,6 +82,8 @@ class LaunchForm:
             "program": self._program(),
             "timeout": _number(self.timeout),
             "env": env,
+            "plain_env": [n.strip() for n, _, kind in self.env if kind == PLAIN and n.strip()],
+            "secrets": self.secrets,
             "cwd": self.cwd.strip(),
             "stdin": self.stdin,
             "title": self.title,
@@ -80,7 +92,7 @@ class LaunchForm:
 
     def checked_env(self) -> dict[str, str]:
         env = {}
-        for name, value in self.env:
+        for name, value, _ in self.env:
             if not name.strip():
                 self.errors["env"] = "A value has no name. Give it one, or empty the value."
             elif name.strip() in env:
@@ -94,7 +106,7 @@ class LaunchForm:
         if what == "task":
             self.tasks.append("")
         else:
-            self.env.append(("", ""))
+            self.env.append(("", "", SECRET))
 
     # --- for the template --------------------------------------------------------
 
@@ -111,13 +123,13 @@ class LaunchForm:
         return self.tasks + [""] * (TASKS_SHOWN - len(self.tasks))
 
     @property
-    def env_rows(self) -> list[tuple[str, str]]:
-        return self.env or [("", "")]
+    def env_rows(self) -> list[tuple[str, str, str]]:
+        return self.env or [("", "", SECRET)]
 
     @property
     def advanced_open(self) -> bool:
-        typed = self.env or self.cwd or self.stdin or self.errors.keys() & {"env", "cwd", "stdin"}
-        return bool(typed)
+        typed = self.env or self.secrets or self.cwd or self.stdin
+        return bool(typed or self.errors.keys() & {"env", "plain_env", "secrets", "cwd", "stdin"})
 
     @property
     def timeout_default(self) -> int:

@@ -22,6 +22,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from ..access import Action, note_once
 from ..models import ApiToken, Run
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -191,6 +192,7 @@ def _note_use(token: ApiToken) -> None:
         # A full disk or a busy writer must not keep anybody from reading.
         return
     token.last_used_at = now
+    note_once(Action.TOKEN_USED, token.user, subject=str(token))
 
 
 def _by_session(key: str) -> Identity:

@@ -13,6 +13,7 @@ import orjson
 from django.conf import settings
 
 from .. import examples
+from ..access import note_launch
 from ..execution import dispatch
 from ..kinds import InvalidSpec, Spec, default_title, parse_spec
 from ..models import Run
@@ -39,8 +40,14 @@ async def launch(exchange: Exchange, name: str) -> None:
         return
     check_may_launch(exchange)
     spec = _spec(name, exchange.query())
-    run = await write(dispatch.submit, identity.user, spec)
+    run = await write(launch_run, identity.user, spec, exchange.address)
     await stream_run(exchange, identity, name, run, after=0)
+
+
+def launch_run(user, spec: Spec, address: str) -> Run:
+    run = dispatch.submit(user, spec)
+    note_launch(run, user, address)
+    return run
 
 
 async def resume(exchange: Exchange, identity: Identity, name: str, event_id: str) -> None:
@@ -91,7 +98,8 @@ def _spec(name: str, query: dict[str, list[str]]) -> Spec:
         values["mode"] = "notebook" if name == "python" else "script"
     if name == "python" and (prompt := given.get("prompt", "")):
         # It titles the run and reaches the program as a value, never as source.
-        values |= {"title": default_title(prompt), "env": {"PROMPT": checked_prompt(prompt)}}
+        values |= {"title": default_title(prompt), "plain_env": ["PROMPT"]}
+        values["env"] = {"PROMPT": checked_prompt(prompt)}
     try:
         return parse_spec(values)
     except InvalidSpec as error:

@@ -15,6 +15,7 @@ urlpatterns = [
     path("", pages.launch, name="launch"),
     path("runs/", pages.run_list, name="run-list"),
     path("runs/<str:public_id>/", pages.run_page, name="run-page"),
+    path("runs/<str:public_id>/access/", pages.run_access, name="run-access"),
     path("runs/<str:public_id>/cancel/", pages.cancel, name="run-cancel"),
     path("runs/<str:public_id>/again/", pages.run_again, name="run-again"),
     path("runs/<str:public_id>/delete/", pages.delete, name="run-delete"),
@@ -27,6 +28,8 @@ urlpatterns = [
     path("account/", account.account, name="account"),
     path("account/tokens/", account.make_token, name="token-make"),
     path("account/tokens/<int:pk>/revoke/", account.revoke_token, name="token-revoke"),
+    path("account/secrets/", account.save_secret, name="secret-save"),
+    path("account/secrets/<int:pk>/delete/", account.delete_secret, name="secret-delete"),
     path("account/password/", account.PasswordChange.as_view(), name="password_change"),
     path(
         "accounts/login/",

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_GET, require_http_methods
 
+from ..access import AccessEvent, Action, address_of, note, note_launch
 from ..examples import examples
 from ..execution import dispatch
 from ..kinds import KINDS, InvalidSpec, NotConfigured, check_configured, parse_spec
@@ -23,6 +24,7 @@ from .listing import InvalidFilter, RunFilter, found_in, page_of
 from .window import window_of
 
 RECENT = 8
+ACCESS_PAGE = 100
 PAGE = 50
 EXPORTS = (
     ("ndjson", "one JSON object a line"),
@@ -45,24 +47,25 @@ def launch(request):
     if request.POST.get("more"):
         form.add_row(request.POST["more"])
         return _launch_page(request, form)
-    spec = _checked(form)
-    if form.errors:
-        return _launch_page(request, form, status=422)
-    return redirect("run-page", dispatch.submit(request.user, spec).public_id)
+    if run := _submitted(request, form):
+        return redirect("run-page", run.public_id)
+    return _launch_page(request, form, status=422)
 
 
-def _checked(form: LaunchForm):
-    """The launch request, or None with the reasons in form.errors."""
+def _submitted(request, form: LaunchForm, rerun_of: Run | None = None) -> Run | None:
+    """The run that was launched, or None with the reasons in form.errors."""
     try:
         spec = parse_spec(form.values())
         check_configured(spec)
+        if not form.errors:
+            run = dispatch.submit(request.user, spec, rerun_of)
+            note_launch(run, request.user, address_of(request))
+            return run
     except InvalidSpec as error:
         # What the form found itself is said first: it is closer to what was typed.
         form.errors = error.fields | form.errors
     except NotConfigured as error:
         form.errors["kind"] = str(error)
-    else:
-        return spec
     return None
 
 
@@ -83,6 +86,7 @@ def _example(name: str):
 def _launch_page(request, form: LaunchForm, status=200):
     context = {
         "form": form,
+        "saved": request.user.saved_secrets.order_by("name").values_list("name", flat=True),
         "examples": [(item, json.dumps(item.spec())) for item in examples().values()],
         "sandbox": dispatch.describe_sandbox(),
         "recent": Run.objects.filter(owner=request.user).defer("program").order_by("-pk")[:RECENT],
@@ -127,6 +131,7 @@ def run_list(request):
 @require_GET
 def run_page(request, public_id):
     run = _visible(request, public_id)
+    note(Action.VIEW, request.user, address_of(request), run)
     described = run_dict(run)
     window = window_of(run, after=_seq(request, "after"), before=_seq(request, "before"))
     context = {
@@ -140,6 +145,20 @@ def run_page(request, public_id):
         "exports": EXPORTS,
     }
     response = render(request, "runs/run.html", context)
+    patch_cache_control(response, no_store=True)
+    return response
+
+
+@login_required
+@require_GET
+def run_access(request, public_id):
+    """Who has seen this run, and who did what to it."""
+    run = _visible(request, public_id)
+    before = _seq(request, "before")
+    events = AccessEvent.objects.filter(run=run.public_id).order_by("-pk")
+    found = list((events.filter(pk__lt=before) if before else events)[: ACCESS_PAGE + 1])
+    context = {"run": run, "events": found[:ACCESS_PAGE], "more": len(found) > ACCESS_PAGE}
+    response = render(request, "runs/access.html", context)
     patch_cache_control(response, no_store=True)
     return response
 
@@ -159,7 +178,9 @@ def posted(view):
 @posted
 def cancel(request, public_id):
     run = _own(request, public_id)
-    if not dispatch.cancel(run):
+    if dispatch.cancel(run):
+        note(Action.CANCEL, request.user, address_of(request), run)
+    else:
         messages.info(request, "The run has already ended; there is nothing to cancel.")
     return redirect("run-page", run.public_id)
 
@@ -168,15 +189,14 @@ def cancel(request, public_id):
 @posted
 def run_again(request, public_id):
     run = _own(request, public_id)
-    if run.env_names:
-        names = ", ".join(run.env_names)
-        messages.info(request, f"Environment values are not kept. Type {names} again and launch.")
+    if run.env_typed:
+        names = ", ".join(run.env_typed)
+        messages.info(request, f"Secret values are not kept. Type {names} again and launch.")
         return redirect(f"{reverse('launch')}?from={run.public_id}")
     form = LaunchForm.from_run(run)
-    spec = _checked(form)
-    if spec is None:
-        return _launch_page(request, form, status=422)
-    return redirect("run-page", dispatch.submit(request.user, spec, rerun_of=run).public_id)
+    if again := _submitted(request, form, rerun_of=run):
+        return redirect("run-page", again.public_id)
+    return _launch_page(request, form, status=422)
 
 
 @login_required
@@ -187,6 +207,7 @@ def delete(request, public_id):
         messages.info(request, "A run that goes on cannot be deleted. Cancel it first.")
         return redirect("run-page", run.public_id)
     delete_run(run)
+    note(Action.DELETE, request.user, address_of(request), run)
     messages.success(request, f"“{run.title}” and its log are deleted.")
     return redirect("run-list")
 

@@ -11,7 +11,7 @@ OURS = {"ANTHROPIC_API_KEY": "our key", "ANTHROPIC_BASE_URL": "http://ours"}
 def launch(prompt="Do it.", env=None):
     return launch_of(
         run_id="r", owner="alice", kind="agent", mode="", language="", program=prompt,
-        env=env or {}, cwd="", stdin=False,
+        env={}, secret_env=env or {}, cwd="", stdin=False,
     )  # fmt: skip
 
 
@@ -59,18 +59,20 @@ class LaunchTests(SimpleTestCase):
             "GCONV_PATH", "SHELLOPTS", "BASH_FUNC_ls",
         ):  # fmt: skip
             with self.subTest(name):
-                spec = {"kind": "agent", "program": "hi", "env": {name: "x"}}
+                spec = {"kind": "agent", "program": "hi", "env": {name: "a long value"}}
                 with self.assertRaisesMessage(InvalidSpec, "bring your own ANTHROPIC_API_KEY"):
                     parse_spec(spec)
-                parse_spec({**spec, "env": {name: "x", "ANTHROPIC_API_KEY": "theirs"}})
+                parse_spec(
+                    {**spec, "env": {name: "a long value", "ANTHROPIC_API_KEY": "their key"}}
+                )
                 parse_spec({**spec, "kind": "command"})
-        parse_spec({"kind": "agent", "program": "hi", "env": {"ENVIRONMENT": "test"}})
+        parse_spec({"kind": "agent", "program": "hi", "env": {"ENVIRONMENT": "for tests"}})
 
     def test_no_other_kind_has_the_key(self):
         for kind, program in (("command", "env"), ("python", "1"), ("parallel", ["env"])):
             made = launch_of(
                 run_id="r", owner="alice", kind=kind, mode="", language="", program=program,
-                env={"A": "1"}, cwd="", stdin=False,
+                env={"A": "1"}, secret_env={}, cwd="", stdin=False,
             )  # fmt: skip
             self.assertEqual(made.env, {"A": "1"})
 
@@ -108,7 +110,7 @@ class LanguageTests(SimpleTestCase):
     def test_a_cell_gets_it(self):
         made = launch_of(
             run_id="r", owner="alice", kind="python", mode="notebook", language="r", program="1",
-            env={}, cwd="", stdin=False,
+            env={}, secret_env={}, cwd="", stdin=False,
         )  # fmt: skip
         self.assertEqual(made.cell.language, "r")
 
@@ -127,7 +129,9 @@ class ConfiguredTests(SimpleTestCase):
     def test_configured(self):
         self.assertEqual(self.missing(), "")
         self.assertEqual(self.missing(LOCAL_NETWORK=False, LOCAL_CONFINE=False), "")
-        self.assertEqual(self.missing(ANTHROPIC_API_KEY="", env={"ANTHROPIC_API_KEY": "k"}), "")
+        self.assertEqual(
+            self.missing(ANTHROPIC_API_KEY="", env={"ANTHROPIC_API_KEY": "their key"}), ""
+        )
         self.assertEqual(self.missing(False, SANDBOX="e2b", E2B_AGENT_TEMPLATE="agents"), "")
 
     def test_what_is_missing_is_named(self):

@@ -139,7 +139,8 @@ class FailureTests(AgentCase):
 
     async def test_an_overload_that_stays_is_no_success(self):
         self.api(OVERLOADED)
-        run, events = await self.ask("Hello", env={"CLAUDE_CODE_MAX_RETRIES": "1"})
+        once = {"CLAUDE_CODE_MAX_RETRIES": "1"}
+        run, events = await self.ask("Hello", env=once, plain_env=list(once))
         self.assertEqual((run.status, run.exit_code), (Status.FAILED, 1))
         self.assertTrue(only(events, "result")["is_error"])
         self.assertEqual(only(events, "complete"), {"status": "failed"})

@@ -75,7 +75,9 @@ class SessionTests(TransactionTestCase):
 
         def launch():
             start.wait()
-            launched = agent_streams._launched(self.people.alice, session.public_id, spec)
+            launched = agent_streams._launched(
+                self.people.alice, session.public_id, spec, "127.0.0.1"
+            )
             found.append(launched.run.pk)
             connection.close()
 

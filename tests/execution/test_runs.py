@@ -98,10 +98,11 @@ class EndTests(CarryingTestCase):
 
     async def test_environment_values_reach_the_program_and_are_gone_at_the_end(self):
         async with self.executing():
-            run = await self.submit("echo $SECRET; read line", env={"SECRET": "s3cret"}, stdin=True)
-            run = await self.printed(run, "s3cret")
+            program = "echo ${#SECRET} $SECRET; read line"
+            run = await self.submit(program, env={"SECRET": "s3cret-value"}, stdin=True)
+            run = await self.printed(run, "12 ***")
             self.assertNotIn("s3cret", run.env_sealed)
-            self.assertEqual(unseal(run.env_sealed), {"SECRET": "s3cret"})
+            self.assertEqual(unseal(run.env_sealed), {"SECRET": "s3cret-value"})
             await dispatch.send_stdin(run, 0, None)
             run = await self.ended(run)
         self.assertEqual((run.env_sealed, run.env_names), ("", ["SECRET"]))

@@ -25,16 +25,18 @@ class LaunchTests(ApiCase):
     def test_every_field_arrives(self):
         sent = {
             "kind": "python", "mode": "script", "language": "python", "program": "print(1)",
-            "timeout": 0, "env": {"KEY": "hidden"}, "cwd": "/tmp", "stdin": True, "title": "One",
+            "timeout": 0, "cwd": "/tmp", "stdin": True, "title": "One",
+            "env": {"KEY": "hidden value", "LEVEL": "3"}, "plain_env": ["LEVEL"],
         }  # fmt: skip
         response = self.post(self.alice, "/api/runs", sent)
         self.assertEqual(response.status_code, 201)
-        self.assertNotIn(b"hidden", response.content)
+        self.assertNotIn(b"hidden value", response.content)
         run = response.json()
         stored = Run.objects.get()
         self.assertNotIn("hidden", stored.env_sealed)
-        self.assertEqual(stored.to_launch().env, {"KEY": "hidden"})
-        self.assertEqual({name: run[name] for name in sent}, sent | {"env": ["KEY"]})
+        self.assertEqual(stored.to_launch().env, {"KEY": "hidden value", "LEVEL": "3"})
+        shown = {"env": ["KEY", "LEVEL"], "plain_env": {"LEVEL": "3"}}
+        self.assertEqual({name: run[name] for name in sent}, sent | shown)
 
     def test_a_token_launches_without_a_csrf_proof(self):
         headers = self.token_headers(self.bob)
@@ -154,21 +156,22 @@ class RerunTests(ApiCase):
         self.assertEqual(response.json()["owner"], "root")
 
     def test_values_that_are_no_longer_kept_are_named_and_can_be_sent_again(self):
-        run = make_run(self.alice, env={"A": "1", "B": "2"})
+        run = make_run(self.alice, env={"A": "value one", "B": "value two"})
         path = f"/api/runs/{run.public_id}/rerun"
         self.assert_error(self.post(self.alice, path), 409, "conflict", "A", "B")
-        some = self.post(self.alice, path, {"env": {"A": "1"}})
+        some = self.post(self.alice, path, {"env": {"A": "value one"}})
         self.assertIn("B", self.assert_error(some, 409, "conflict", "B"))
-        again = self.post(self.alice, path, {"env": {"A": "1", "B": "3"}})
+        again = self.post(self.alice, path, {"env": {"A": "value one", "B": "value three"}})
         self.assertEqual(again.json()["env"], ["A", "B"])
         stored = Run.objects.get(public_id=again.json()["id"])
-        self.assertEqual(stored.to_launch().env, {"A": "1", "B": "3"})
+        self.assertEqual(stored.to_launch().env, {"A": "value one", "B": "value three"})
 
     def test_of_an_active_run_the_values_are_still_kept(self):
-        run = make_run(self.alice, Status.RUNNING, env={"A": "1", "B": "2"})
-        again = self.post(self.alice, f"/api/runs/{run.public_id}/rerun", {"env": {"B": "3"}})
+        run = make_run(self.alice, Status.RUNNING, env={"A": "value one", "B": "value two"})
+        path = f"/api/runs/{run.public_id}/rerun"
+        again = self.post(self.alice, path, {"env": {"B": "value three"}})
         stored = Run.objects.get(public_id=again.json()["id"])
-        self.assertEqual(stored.to_launch().env, {"A": "1", "B": "3"})
+        self.assertEqual(stored.to_launch().env, {"A": "value one", "B": "value three"})
 
     def test_values_sealed_with_a_lost_key_are_no_longer_kept(self):
         run = make_run(self.alice, Status.RUNNING, env={"A": "1"})

@@ -16,6 +16,7 @@ NAMED_BY_CONTRACT = {
     "/api/runs/{run_id}/outline": {"get"},
     "/api/runs/{run_id}/marks": {"get"},
     "/api/runs/{run_id}/search": {"get"},
+    "/api/runs/{run_id}/access": {"get"},
     "/api/search": {"get"},
     "/api/runs/{run_id}/cancel": {"post"},
     "/api/runs/{run_id}/rerun": {"post"},

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
+from ...access import note_launch
 from ...execution import dispatch
 from ...kinds import KINDS, InvalidSpec, NotConfigured, Spec, check_configured, parse_spec
 from ...models import Run
@@ -42,8 +43,15 @@ class Command(BaseCommand):
         parser.add_argument("--detach", action="store_true", help="print the run's id and leave")
         parser.add_argument(
             "--env", action="append", default=[], metavar="NAME[=VALUE]",
-            help="an environment value; without =VALUE your own is passed on",
+            help="a secret environment value; without =VALUE your own is passed on",
         )  # fmt: skip
+        parser.add_argument(
+            "--plain", action="append", default=[], metavar="NAME[=VALUE]",
+            help="one that is no secret: it is kept, shown and not masked",
+        )  # fmt: skip
+        parser.add_argument(
+            "--secret", action="append", default=[], metavar="NAME", help="one of the saved secrets"
+        )
         parser.add_argument("--title")
         parser.add_argument("--cwd", metavar="DIR", help="working directory in the sandbox")
 
@@ -65,7 +73,9 @@ def make_spec(options: dict) -> Spec:
             "For several side by side, launch parallel."
         )
     values["program"] = programs if options["kind"] == "parallel" else programs[0]
-    values["env"] = dict(env_value(item) for item in options["env"])
+    plain = dict(env_value(item) for item in options["plain"])
+    values["env"] = dict(env_value(item) for item in options["env"]) | plain
+    values |= {"plain_env": list(plain), "secrets": options["secret"]}
     try:
         spec = parse_spec(values)
         check_configured(spec)
@@ -115,7 +125,11 @@ async def launch(owner, spec: Spec, detach: bool) -> int:
     try:
         if nobody_executes:
             await start_executor()
-        run = await database.write(dispatch.submit, owner, spec)
+        try:
+            run = await database.write(dispatch.submit, owner, spec)
+        except InvalidSpec as error:
+            raise CommandError(str(error)) from None
+        await database.write(note_launch, run, owner)
         if detach:
             print(run.public_id)
             return 0

@@ -15,6 +15,7 @@ export function makeHead(page, now = () => performance.now()) {
     say("lines", counted(run.lines, "line"));
     say("exit", run.exit_code === null ? "" : `exit code ${run.exit_code}`);
     say("error", run.error ?? "");
+    say("masked", run.masked ? `secrets masked ${run.masked.toLocaleString("en")}×` : "");
     for (const task of run.tasks) setTask(task);
     if (isFinal(run.status)) end();
     tick();

@@ -58,6 +58,13 @@ function addRow(rows) {
   return row;
 }
 
+form.addEventListener("change", ({ target }) => {
+  if (!target.matches("[data-env-kind]")) return;
+  const isPlain = target.value === "plain";
+  target.parentNode.querySelector("[data-secret]").type = isPlain ? "text" : "password";
+  target.parentNode.querySelector("[data-reveal]").textContent = isPlain ? "Hide" : "Show";
+});
+
 function reveal(button) {
   const secret = button.parentNode.querySelector("[data-secret]");
   const shown = secret.type === "password";

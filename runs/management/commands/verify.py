@@ -1,0 +1,87 @@
+import json
+import sys
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from ... import signing
+from ...models import ACTIVE, Run
+from ...streaming.chain import verify
+
+
+class Command(BaseCommand):
+    help = (
+        "Compare recordings with their hash chains and signatures. Exits with 1 if one of them is "
+        "not complete and unchanged."
+    )
+
+    def add_arguments(self, parser):
+        parser.add_argument("runs", nargs="*", metavar="RUN")
+        parser.add_argument("--all", action="store_true", help="every run that has ended")
+        parser.add_argument(
+            "--against", metavar="FILE", help="a file of `checkpoint`: its runs must be there, too"
+        )
+        parser.add_argument("--key", action="store_true", help="print the public keys and leave")
+
+    def handle(self, *args, runs, all, against, key, **options):
+        if key:
+            self.stdout.write("\n".join(signing.public_keys()))
+            return
+        kept = read_checkpoint(against) if against else {}
+        if not (runs or all or kept):
+            raise CommandError("Say which: RUN, --all or --against FILE.")
+        wrong = self.check_kept(kept)
+        for run in chosen(runs, kept, all):
+            finding = verify(run)
+            found = {"checked_at": timezone.now(), "check_found": finding.sentence}
+            Run.objects.filter(pk=run.pk).update(**found)
+            wrong += not finding.is_intact
+            if runs or not finding.is_intact:
+                self.stdout.write(f"{run.public_id}  {finding.sentence}")
+        if wrong:
+            self.stderr.write(f"{wrong} recordings are not as they were.")
+            sys.exit(1)
+        self.stdout.write("Every recording that was looked at is complete and unchanged.")
+
+    def check_kept(self, kept: dict[str, dict]) -> int:
+        """How many runs of a checkpoint are gone or others now."""
+        found = {run.public_id: run for run in Run.objects.filter(public_id__in=list(kept))}
+        wrong = 0
+        for run_id, line in kept.items():
+            run = found.get(run_id)
+            if run is None:
+                self.stdout.write(f"{run_id}  The run is gone.")
+            elif (run.last_seq, run.chain) != (line["last_seq"], line["chain"]):
+                self.stdout.write(f"{run_id}  It is not the recording of the checkpoint.")
+            else:
+                continue
+            wrong += 1
+        return wrong
+
+
+def chosen(runs: list[str], kept, all: bool):
+    """The runs, one at a time. Raises CommandError for an id that was given and is unknown."""
+    if all:
+        yield from Run.objects.exclude(status__in=ACTIVE).order_by("pk").iterator(chunk_size=100)
+        return
+    for run_id in dict.fromkeys([*runs, *kept]):
+        run = Run.objects.filter(public_id=run_id).first()
+        if run is not None:
+            yield run
+        elif run_id in runs:
+            raise CommandError(f"There is no run {run_id}.")
+
+
+def read_checkpoint(path: str) -> dict[str, dict]:
+    """Its lines by run. Raises CommandError if it is none of ours or was changed."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            *lines, last = file.read().splitlines()
+        end = json.loads(last)
+        is_ours = signing.is_signed("\n".join(lines).encode(), end["signature"])
+        kept = {line["id"]: line for line in map(json.loads, lines)}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CommandError(f"{path} is no checkpoint that can be read: {error}") from None
+    if not is_ours:
+        raise CommandError(f"{path} was changed, or signed by a key that is not ours.")
+    return kept
