@@ -357,6 +357,7 @@ LOGGING = {
         # They tell of every call to E2B, with the key in its headers.
         **{name: {"level": "WARNING"} for name in ("httpx", "httpcore", "h2", "hpack")},
         "procrastinate": {"level": "WARNING"},  # tells of every job
+        "axes": {"level": "WARNING"},  # tells of every login; so do our own events
         # Takes every listener that is told to stop for an error; hints tell what matters.
         "channels_redis": {"level": "CRITICAL"},
         # It has handlers of its own; its access log would hold what queries hold.

@@ -57,7 +57,24 @@ def take_recorder(quick: bool) -> dict[str, float]:
         return {"recorder_rate": float(said)}
 
 
+def take_trust(quick: bool) -> dict[str, float]:
+    with a_site() as site:
+        site.stop()
+        return json.loads(site.manage("-m", "tests.benchmarks.trusting"))
+
+
 MEASURES = [
+    Measure(
+        "trust",
+        (
+            Row("untrusted_rate", "drafting and recorder, no masks and no chain", "chunks/s"),
+            Row("trusted_rate", "  with 50 secrets and the chain", "chunks/s"),
+            Row("trust_cost", "  what they cost", "%", 15),
+            Row("verify_rate", "verify a recording", "chunks/s", 200_000, least=True),
+        ),
+        take_trust,
+        slow=True,
+    ),
     Measure(
         "seq",
         (Row("seq_seconds", "seq 1 1000000: launch to the viewer's end", "s", 0.5),),
