@@ -127,6 +127,14 @@ class LongLogTests(LogTestCase):
         expect(self.rows().last).to_have_text("400")
         self.assertTrue(self.at_end())
 
+    def test_the_end_is_not_behind_the_bar_on_a_telephone(self):
+        self.page.set_viewport_size({"width": 400, "height": 800})
+        self.launch("seq 1 300; sleep 60", title="A title that is long enough for two rows here")
+        last = self.rows().last
+        expect(last).to_have_text("300")
+        end, bar = last.bounding_box(), self.page.locator("[data-player]").bounding_box()
+        self.assertLessEqual(end["y"] + end["height"], bar["y"] + 1)
+
     def test_wrapped_lines_stay_where_they_are_read(self):
         self.ended("for n in range(1, 3001): print(n, 'w' * (n % 7 * 150))", kind="python")
         self.page.evaluate("location.hash = '#L1500'")

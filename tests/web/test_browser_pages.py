@@ -208,8 +208,10 @@ class StillTests(BrowserTestCase):
                 )
                 shifts = page.evaluate("shifts")
                 with self.subTest(f"{address} at {width}", shifts=shifts):
-                    # Numbers told in events get a row above the log when they are known.
-                    self.assertLess(sum(shift[0] for shift in shifts), 0.03)
+                    # Numbers told in events get a row above the log when they are known; on a
+                    # telephone the log fills what a run that goes on leaves it.
+                    most = 0.03 if width > 640 else 0.06
+                    self.assertLess(sum(shift[0] for shift in shifts), most)
                     self.assertLessEqual(overhang_of(page), 0)
 
 
