@@ -1,0 +1,8 @@
+"""The admin for auditing: everything can be read, nothing edited."""
+
+from .access import AccessEventAdmin
+from .chunks import ChunkAdmin
+from .credentials import ApiTokenAdmin, SavedSecretAdmin
+from .runs import RunAdmin
+
+__all__ = ["AccessEventAdmin", "ApiTokenAdmin", "ChunkAdmin", "RunAdmin", "SavedSecretAdmin"]

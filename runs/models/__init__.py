@@ -1,0 +1,25 @@
+"""The tables; run_changes.py is the only place where a run's status changes."""
+
+from ..access import AccessEvent
+from .agent_session import AgentSession
+from .chunk import STREAM_CODES, STREAM_NAMES, Chunk, Stream
+from .credentials import ApiToken, SavedSecret
+from .run import Run, new_public_id
+from .status import ACTIVE, HELD, IS_ACTIVE, Status
+
+__all__ = [
+    "ACTIVE",
+    "HELD",
+    "IS_ACTIVE",
+    "STREAM_CODES",
+    "STREAM_NAMES",
+    "AccessEvent",
+    "AgentSession",
+    "ApiToken",
+    "Chunk",
+    "Run",
+    "SavedSecret",
+    "Status",
+    "Stream",
+    "new_public_id",
+]
