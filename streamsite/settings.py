@@ -86,6 +86,8 @@ def postgresql(url: str) -> dict:
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,
+        # What asks for it is prepared, see runs/streaming/storing.py.
+        "prepare_threshold": 5,
         **found.get("OPTIONS", {}),
     }
     return found
