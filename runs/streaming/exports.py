@@ -58,6 +58,11 @@ def filename(run: Run, format: str) -> str:
     return f"run-{run.public_id}.{format}"
 
 
+def proof(run: Run) -> dict[str, str]:
+    """The chain's head and its signature, "" before there are any; see chain.py."""
+    return {"chain": run.chain, "signature": run.signature}
+
+
 def _pages(run_pk: int, first: int, last: int, streams: frozenset[str], task) -> Pages:
     codes = {code for code, name in STREAM_NAMES.items() if name in streams}
     while first <= last:
@@ -153,6 +158,8 @@ def _cast(run: Run, pages: Pages) -> Iterator[bytes]:
         "height": 24,
         "timestamp": int(begun.timestamp()),
         "title": run.title,
+        # Players leave out what they do not know.
+        "streamsite": {"id": run.public_id, "last_seq": run.last_seq, **proof(run)},
     }
     yield orjson.dumps(header) + b"\n"
     shown = {Stream.STDOUT.value, Stream.EVENT.value, Stream.STDERR.value}

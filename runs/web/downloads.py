@@ -10,7 +10,7 @@ from .. import logs
 from ..access import Action
 from ..models import STREAM_CODES
 from ..streaming.database import read
-from ..streaming.exports import FORMATS, export, filename
+from ..streaming.exports import FORMATS, export, filename, proof
 from .errors import NO_SUCH_RUN, ApiError
 from .exchange import Exchange, Header
 from .identity import Identity, renewed, visible_run
@@ -34,6 +34,8 @@ async def download(exchange: Exchange, run_id: str, format: str) -> None:
         raise ApiError("not_found", f"Unknown format. Use one of {', '.join(FORMATS)}.")
     selection = parse_selection(exchange.query())
     headers = _headers(filename(run, format), FORMATS[format].content_type)
+    # Of formats that hold nothing but the log, too.
+    headers += [(b"x-run-" + name.encode(), value.encode()) for name, value in proof(run).items()]
     if exchange.method == "GET":
         asked = {name: value for name, value in selection.items() if value}
         note_soon(Action.EXPORT, identity.user, exchange.address, run, format=format, **asked)

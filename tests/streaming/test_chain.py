@@ -93,6 +93,22 @@ class RecordedTests(ChainCase):
             dropped=run.dropped | {"chain_after": "00" * 32}))  # fmt: skip
         self.assertNotEqual(await self.found(), WHOLE)
 
+    @override_settings(OUTPUT_CAP_BYTES=64 * 1024)
+    async def test_a_hole_that_moves_meanwhile_is_not_taken_for_missing_chunks(self):
+        flood = ["x" * 1000 + "\n" for _ in range(40)]
+        await self.record(flood)
+        stale = await database.read(self.fresh)
+        for _ in range(4):
+            await self.record(flood, *flood[:7])
+        now = await database.read(self.fresh)
+        self.assertTrue(now.dropped)
+        found = await database.read(verify, stale)
+        self.assertEqual(found.sentence, "Unchanged so far; it is signed when it ends.")
+        # What is missing besides is told.
+        await Chunk.objects.filter(pk=(await Chunk.objects.of(now.pk, 1).afirst()).pk).adelete()
+        self.assertFalse((await database.read(verify, now)).is_intact)
+        self.assertFalse((await database.read(verify, stale)).is_intact)
+
     async def test_rows_that_the_database_refuses_are_part_of_it_as_their_remarks(self):
         real = storing.store
 
