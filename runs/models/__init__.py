@@ -5,6 +5,7 @@ from .agent_session import AgentSession
 from .chunk import STREAM_CODES, STREAM_NAMES, Chunk, Stream
 from .credentials import ApiToken, SavedSecret
 from .run import Run, new_public_id
+from .run_changes import RunQuerySet
 from .status import ACTIVE, HELD, IS_ACTIVE, Status
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ApiToken",
     "Chunk",
     "Run",
+    "RunQuerySet",
     "SavedSecret",
     "Status",
     "Stream",
