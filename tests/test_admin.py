@@ -57,7 +57,7 @@ class EntranceTests(TestCase):
         [app] = page.context["app_list"]
         self.assertEqual(
             sorted(model["object_name"] for model in app["models"]),
-            ["AccessEvent", "Chunk", "Run", "SavedSecret"],
+            ["AccessEvent", "Chunk", "Deletion", "Hold", "RetentionRule", "Run", "SavedSecret"],
         )
         self.assertEqual(self.client.get(url(RUNS)).status_code, 200)
         self.assertEqual(self.client.get(url(CHUNKS)).status_code, 200)
@@ -94,7 +94,8 @@ class GroupTests(TestCase):
         auditors.make_group(apps, None)
         group = Group.objects.get(name="Auditors")
         names = sorted(p.codename for p in group.permissions.all())
-        self.assertEqual(names, ["view_accessevent", "view_chunk", "view_run", "view_savedsecret"])
+        models = "accessevent chunk deletion hold retentionrule run savedsecret".split()
+        self.assertEqual(names, [f"view_{model}" for model in models])
         self.assertEqual(Permission.objects.filter(codename="view_run").count(), 1)
         auditors.delete_group(apps, None)
         self.assertFalse(Group.objects.filter(name="Auditors").exists())

@@ -17,7 +17,7 @@ MAY = {
     "metrics": set(),
     "access": {"metrics"},
     "models": {"kinds", "access", "signing"},
-    "streaming": {"models", "logs", "metrics"},
+    "streaming": {"models", "access", "logs", "metrics"},
     "execution": {"sandboxes", "streaming", "models", "kinds", "logs", "metrics"},
     "examples": set(),
     "web": {

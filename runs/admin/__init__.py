@@ -1,8 +1,18 @@
-"""The admin for auditing: everything can be read, nothing edited."""
+"""The admin for auditing: everything can be read; only rules and holds are edited."""
 
 from .access import AccessEventAdmin
 from .chunks import ChunkAdmin
 from .credentials import ApiTokenAdmin, SavedSecretAdmin
+from .retention import DeletionAdmin, HoldAdmin, RetentionRuleAdmin
 from .runs import RunAdmin
 
-__all__ = ["AccessEventAdmin", "ApiTokenAdmin", "ChunkAdmin", "RunAdmin", "SavedSecretAdmin"]
+__all__ = [
+    "AccessEventAdmin",
+    "ApiTokenAdmin",
+    "ChunkAdmin",
+    "DeletionAdmin",
+    "HoldAdmin",
+    "RetentionRuleAdmin",
+    "RunAdmin",
+    "SavedSecretAdmin",
+]

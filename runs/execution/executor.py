@@ -12,6 +12,7 @@ from ..sandboxes.base import Backend
 from ..streaming import database
 from ..streaming.feed import announce, feeds
 from ..streaming.recorder import Recorder
+from ..streaming.retention import retain
 from .carrier import Carrier
 from .recovery import Contact, take_over_expired, take_over_runs
 
@@ -23,6 +24,7 @@ LOOK_SECONDS = 1.0
 SHARED_LOOK_SECONDS = 3.0
 STOP_SECONDS = 8.0
 SWEEP_SECONDS = 60.0
+RETAIN_SECONDS = 3600.0
 
 
 class Executor:
@@ -76,6 +78,8 @@ class Executor:
         ]
         if self._is_shared:
             repeated.append((self._take_over_expired, LOOK_SECONDS))
+        else:
+            repeated.append((retain, RETAIN_SECONDS))
         self._side_tasks = [
             asyncio.create_task(_forever(what, seconds), name=what.__name__)
             for what, seconds in repeated

@@ -13,7 +13,7 @@ from django.core.management.base import CommandError
 from django.db import connection
 from django.template.defaultfilters import filesizeformat
 
-from ..models import Run
+from ..models import Deletion, Run
 from ..streaming import database
 from ..streaming.follow import Ended, Gone, Output, follow
 
@@ -33,6 +33,8 @@ def require_database() -> None:
 def stored_run(public_id: str) -> Run:
     require_database()
     run = Run.objects.filter(public_id=public_id).first()
+    if deletion := run is None and Deletion.objects.filter(public_id=public_id).last():
+        raise CommandError(deletion.sentence, returncode=2)
     if run is None:
         raise CommandError(
             f"There is no run {public_id!r}. Its id is the last part of its page's address.",
@@ -146,12 +148,18 @@ async def show_run(run: Run, screen: Screen, after: int = 0, speed: float = 0) -
                 await _show_paced(screen, chunks, pace)
         elif isinstance(item, Ended):
             ended = orjson.loads(item.run)
+            if ended["output_deleted"]:
+                await asyncio.to_thread(screen.remark, await database.read(_output_deletion, run))
             if ended["error"]:
                 await asyncio.to_thread(screen.remark, ended["error"])
             return exit_code(ended)
         elif isinstance(item, Gone):
             break
     raise CommandError("The run was deleted; nothing of it is left to show.")
+
+
+def _output_deletion(run: Run) -> str:
+    return Run.objects.get(pk=run.pk).output_deletion
 
 
 async def _show_paced(screen: Screen, chunks: list[dict], pace: Pace) -> None:

@@ -4,6 +4,7 @@ from ..access import AccessEvent
 from .agent_session import AgentSession
 from .chunk import STREAM_CODES, STREAM_NAMES, Chunk, Stream
 from .credentials import ApiToken, SavedSecret
+from .retention import Deletion, Hold, RetentionRule
 from .run import Run, new_public_id
 from .run_changes import RunQuerySet
 from .status import ACTIVE, HELD, IS_ACTIVE, Status
@@ -18,6 +19,9 @@ __all__ = [
     "AgentSession",
     "ApiToken",
     "Chunk",
+    "Deletion",
+    "Hold",
+    "RetentionRule",
     "Run",
     "RunQuerySet",
     "SavedSecret",

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
-from ..models import Run
+from ..models import Deletion, Run
 from .reading import rows_after
 from .wire import chunk_json
 
@@ -83,6 +83,8 @@ def verify(run: Run) -> Finding:
 def _verify(run: Run) -> Finding:
     if not run.chain and run.last_seq:
         return Finding(False, "It was recorded before there were chains. Nothing can be said.")
+    if run.output_deleted:
+        return _of_deleted_output(run)
     value, seq = beginning(run.public_id), 0
     hole = run.dropped or {}
     while rows := rows_after(run.pk, seq, PAGE_ROWS, run.last_seq, PAGE_BYTES):
@@ -99,6 +101,24 @@ def _verify(run: Run) -> Finding:
     if run.last_seq and value.hex() != run.chain:
         return Finding(False, "The chunks are not those that were recorded.")
     return _of_signature(run)
+
+
+def _of_deleted_output(run: Run) -> Finding:
+    known = Deletion.objects.filter(public_id=run.public_id)
+    if not any(deletion.is_ours() and deletion.chain == run.chain for deletion in known):
+        return Finding(False, "Its output is gone, and no deletion of ours tells why.")
+    if not run.is_signed():
+        return Finding(False, "Its output was deleted by us, but its record was changed since.")
+    return Finding(True, "Its output was deleted, as is known; its record is unchanged.")
+
+
+def verify_deletion(deletion: Deletion) -> Finding:
+    """Whether what is told of a deleted run is what we signed."""
+    if not deletion.is_ours():
+        return Finding(False, "What is told of its deletion was changed, or is not by us.")
+    if deletion.signature and not deletion.is_signed():
+        return Finding(False, "It was deleted by us, but its record was not what we had signed.")
+    return Finding(True, deletion.sentence)
 
 
 def _of_signature(run: Run) -> Finding:

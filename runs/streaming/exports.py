@@ -15,7 +15,7 @@ import orjson
 
 from ..models import STREAM_NAMES, Run, Stream
 from .reading import rows_after
-from .wire import Row, chunk_json, run_json
+from .wire import Row, chunk_json, duration, run_json
 
 # A page ends at whichever comes first. The rows bound how long a step keeps a
 # reader thread; the bytes bound what a stalled download holds in memory.
@@ -103,7 +103,8 @@ def _json(run: Run, pages: Pages) -> Iterator[bytes]:
 def _txt(run: Run, pages: Pages) -> Iterator[bytes]:
     """Text of stdout, event, stderr, error and of results' text/plain.
 
-    Lines of different streams or tasks never share a line; nothing else is added.
+    Lines of different streams or tasks never share a line; nothing else is added, but a
+    sentence where output was deleted.
     """
     written_by, line_open = None, False
     for rows in pages:
@@ -117,6 +118,13 @@ def _txt(run: Run, pages: Pages) -> Iterator[bytes]:
             texts.append(text)
             written_by, line_open = _writer(row), not text.endswith("\n")
         yield "".join(texts).encode()
+    if run.output_deletion:
+        yield b"\n" * line_open + _remark(run).encode()
+
+
+def _remark(run: Run) -> str:
+    """Said where the output would go on that was deleted; `ndjson` and `json` have the run."""
+    return f"[streamsite] {run.output_deletion}\n"
 
 
 def _plain_text(row: Row) -> str:
@@ -147,6 +155,10 @@ def _csv(run: Run, pages: Pages) -> Iterator[bytes]:
             for seq, t, line, stream, task, text, _ in rows
         )
         yield page.getvalue().encode()
+    if run.output_deletion:
+        page = io.StringIO(newline="")
+        csv.writer(page).writerow((run.last_seq, "0.000000", 0, "system", 0, _remark(run)))
+        yield page.getvalue().encode()
 
 
 def _cast(run: Run, pages: Pages) -> Iterator[bytes]:
@@ -175,6 +187,9 @@ def _cast(run: Run, pages: Pages) -> Iterator[bytes]:
                 events.append((seconds, "m", stage))
             events.append((seconds, "o", text.replace("\n", "\r\n")))
         yield b"".join([orjson.dumps(event) + b"\n" for event in events])
+    if run.output_deletion:
+        seconds = duration(run) or 0.0
+        yield orjson.dumps((seconds, "o", _remark(run).replace("\n", "\r\n"))) + b"\n"
 
 
 def _stage(data: str) -> str | None:

@@ -68,6 +68,12 @@ class Dropped(Schema):
     chain_after: str | None = None
 
 
+class OutputDeleted(Schema):
+    at: str
+    by: str
+    reason: str
+
+
 class Urls(Schema):
     page: str
     events: str
@@ -110,6 +116,7 @@ class Run(Schema):
     stalled: bool
     waiting_for: str | None
     dropped: Dropped | None
+    output_deleted: OutputDeleted | None = Field(description="Its output was deleted, and why.")
     chain: str | None = Field(description="The hash chain's value after the last chunk, in hex.")
     signature: str | None = Field(description="Ed25519, in base64; once the run has ended.")
     urls: Urls
@@ -151,6 +158,7 @@ class ChunkPage(Schema):
         "Null when nothing stored lies beyond. Items may be empty with `next` set."
     )
     status: StatusName
+    output_deleted: OutputDeleted | None = Field(None, description="There only if it was.")
 
 
 class Bucket(Schema):

@@ -11,7 +11,8 @@ from ..access import Action
 from ..models import STREAM_CODES
 from ..streaming.database import read
 from ..streaming.exports import FORMATS, export, filename, proof
-from .errors import NO_SUCH_RUN, ApiError
+from .deleted import no_such_run
+from .errors import ApiError
 from .exchange import Exchange, Header
 from .identity import Identity, renewed, visible_run
 from .noting import note_soon
@@ -28,7 +29,7 @@ async def download(exchange: Exchange, run_id: str, format: str) -> None:
     identity = await exchange.identify()
     run = await read(visible_run, identity.user, run_id)
     if run is None:
-        raise ApiError("not_found", NO_SUCH_RUN)
+        raise ApiError("not_found", await read(no_such_run, identity.user, run_id))
     logs.RUN.set(run.public_id)
     if format not in FORMATS:
         raise ApiError("not_found", f"Unknown format. Use one of {', '.join(FORMATS)}.")

@@ -8,7 +8,8 @@ from http import HTTPStatus
 import orjson
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.views import csrf, defaults
 
 STATUS = {
@@ -35,6 +36,10 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 NO_SUCH_RUN = "There is no such run, or it is not yours to see."
+
+
+class WasDeleted(Http404):
+    """What was there is deleted; the message is a sentence for those who may know it."""
 
 
 class ApiError(Exception):
@@ -105,6 +110,8 @@ def forbidden(request, exception):
 
 def not_found(request, exception=None):
     if not is_api(request):
+        if isinstance(exception, WasDeleted):
+            return render(request, "404.html", {"deletion": str(exception)}, status=404)
         return defaults.page_not_found(request, exception)
     return error_response(
         "not_found", "There is nothing at this address. /api/openapi.json lists what there is."

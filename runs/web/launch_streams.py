@@ -21,7 +21,8 @@ from ..streaming.database import read, write
 from ..streaming.follow import Changed, Ended, Gone, Idle, Output, follow
 from ..streaming.wire import run_dict
 from . import sse
-from .errors import NO_SUCH_RUN, ApiError
+from .deleted import no_such_run
+from .errors import ApiError
 from .exchange import Exchange
 from .frames import end_of
 from .identity import Identity, check_origin, visible_run
@@ -56,7 +57,7 @@ async def resume(exchange: Exchange, identity: Identity, name: str, event_id: st
         raise ApiError("bad_request", "Last-Event-ID is none of this stream's ids.")
     run = await read(visible_run, identity.user, known["run_id"])
     if run is None:
-        raise ApiError("not_found", NO_SUCH_RUN)
+        raise ApiError("not_found", await read(no_such_run, identity.user, known["run_id"]))
     if known["cursor"] == "end":
         await exchange.respond(204, [])  # which tells EventSource to stop
         return

@@ -15,9 +15,11 @@ from ..access import AccessEvent, Action, address_of, note, note_launch
 from ..examples import examples
 from ..execution import dispatch
 from ..kinds import KINDS, InvalidSpec, NotConfigured, check_configured, parse_spec
-from ..models import Run, Status
-from ..streaming.deletion import delete_run
+from ..models import Hold, Run, Status
+from ..streaming.deletion import Refused
 from ..streaming.wire import run_dict
+from .deleted import delete_for, deletion_for
+from .errors import WasDeleted
 from .forms import LaunchForm
 from .identity import visible_run
 from .listing import InvalidFilter, RunFilter, found_in, page_of
@@ -143,6 +145,7 @@ def run_page(request, public_id):
         "tasks": described["tasks"],
         "seconds": described["duration"],
         "exports": EXPORTS,
+        "is_held": Hold.objects.of(run).exists(),
     }
     response = render(request, "runs/run.html", context)
     patch_cache_control(response, no_store=True)
@@ -203,11 +206,11 @@ def run_again(request, public_id):
 @posted
 def delete(request, public_id):
     run = _own(request, public_id)
-    if not run.is_final:
-        messages.info(request, "A run that goes on cannot be deleted. Cancel it first.")
+    try:
+        delete_for(request.user, run, address_of(request), request.POST.get("reason"))
+    except Refused as refused:
+        messages.info(request, str(refused))
         return redirect("run-page", run.public_id)
-    delete_run(run)
-    note(Action.DELETE, request.user, address_of(request), run)
     messages.success(request, f"“{run.title}” and its log are deleted.")
     return redirect("run-list")
 
@@ -215,6 +218,8 @@ def delete(request, public_id):
 def _visible(request, public_id) -> Run:
     run = visible_run(request.user, public_id)
     if run is None:
+        if deletion := deletion_for(request.user, public_id):
+            raise WasDeleted(deletion.sentence)
         raise Http404
     return run
 

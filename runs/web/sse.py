@@ -15,7 +15,8 @@ from ..access import Action
 from ..streaming.database import read
 from ..streaming.follow import Changed, Ended, Gone, Idle, Output, follow
 from ..streaming.wire import Batch
-from .errors import NO_SUCH_RUN, ApiError
+from .deleted import no_such_run
+from .errors import ApiError
 from .exchange import Exchange
 from .frames import end_of
 from .identity import Identity, visible_run
@@ -80,7 +81,7 @@ async def events(exchange: Exchange, run_id: str) -> None:
     identity = await exchange.identify()
     run = await read(visible_run, identity.user, run_id)
     if run is None:
-        raise ApiError("not_found", NO_SUCH_RUN)
+        raise ApiError("not_found", await read(no_such_run, identity.user, run_id))
     cursor = exchange.header("last-event-id") or exchange.query().get("after", [""])[-1]
     if cursor == "end":
         await exchange.respond(204, [])  # which tells EventSource to stop

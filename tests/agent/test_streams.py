@@ -117,7 +117,7 @@ class SessionTests(TransactionTestCase):
         path = await self.prepared()
         await self.run_of(path, self.alice)
         await Run.objects.aupdate(status=Status.CANCELLED)
-        await sync_to_async(delete_run)(await Run.objects.aget())
+        await sync_to_async(delete_run)(await Run.objects.aget(), "alice", "Test.")
         self.assertEqual(await refusal(path, self.alice), (404, "not_found"))
 
     @mock.patch.object(type(AgentSession.objects.all()), "WAITING", 2)

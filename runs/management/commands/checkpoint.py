@@ -1,10 +1,11 @@
 import json
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 
 from django.core.management.base import BaseCommand, CommandError
 
 from ... import signing
-from ...models import ACTIVE, Run
+from ...models import ACTIVE, Deletion, Run
 
 
 class Command(BaseCommand):
@@ -18,16 +19,25 @@ class Command(BaseCommand):
 
     def handle(self, *args, day, **options):
         first = midnight(day)
-        ended = Run.objects.exclude(status__in=ACTIVE).order_by("pk")
-        ended = ended.filter(finished_at__gte=first, finished_at__lt=first + timedelta(days=1))
-        names = ("public_id", "last_seq", "chain", "signature")
-        lines = [
-            json.dumps(dict(zip(("id", *names[1:]), values, strict=True)))
-            for values in ended.values_list(*names).iterator()
-        ]
+        lines = [json.dumps(head) for head in heads(first).values()]
         signature = signing.sign("\n".join(lines).encode())
         end = {"day": f"{first:%Y-%m-%d}", "runs": len(lines), "signature": signature}
         self.stdout.write("\n".join([*lines, json.dumps(end)]))
+
+
+def heads(first: datetime) -> dict[str, dict]:
+    """What a day's runs ended with, by their ids; of those that were deleted since, too."""
+    names = ("public_id", "last_seq", "chain", "signature")
+    day = {"finished_at__gte": first, "finished_at__lt": first + timedelta(days=1)}
+    ended = Run.objects.exclude(status__in=ACTIVE).filter(**day).order_by("pk")
+    deleted = Deletion.objects.filter(**day, what=Deletion.RECORD).order_by("pk")
+    # Runs last: one that is being deleted is in both.
+    rows = [*_rows(deleted, names), *_rows(ended, names)]
+    return {row[0]: dict(zip(("id", *names[1:]), row, strict=True)) for row in rows}
+
+
+def _rows(found, names) -> Iterator[tuple]:
+    return found.values_list(*names).iterator()
 
 
 def midnight(day: str | None) -> datetime:

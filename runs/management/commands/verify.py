@@ -5,8 +5,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from ... import signing
-from ...models import ACTIVE, Run
-from ...streaming.chain import verify
+from ...models import ACTIVE, Deletion, Run
+from ...streaming.chain import Finding, verify, verify_deletion
 
 
 class Command(BaseCommand):
@@ -30,7 +30,7 @@ class Command(BaseCommand):
         kept = read_checkpoint(against) if against else {}
         if not (runs or all or kept):
             raise CommandError("Say which: RUN, --all or --against FILE.")
-        wrong = self.check_kept(kept)
+        wrong = self.check_kept(kept) + (self.check_deletions() if all else 0)
         for run in chosen(runs, kept, all):
             finding = verify(run)
             found = {"checked_at": timezone.now(), "check_found": finding.sentence}
@@ -43,6 +43,19 @@ class Command(BaseCommand):
             sys.exit(1)
         self.stdout.write("Every recording that was looked at is complete and unchanged.")
 
+    def check_deletions(self) -> int:
+        """How many deletions are not as they were noted; says how many there are."""
+        known = wrong = 0
+        for deletion in Deletion.objects.order_by("pk").iterator(chunk_size=100):
+            finding = verify_deletion(deletion)
+            known += finding.is_intact
+            wrong += not finding.is_intact
+            if not finding.is_intact:
+                self.stdout.write(f"{deletion.public_id}  {finding.sentence}")
+        if known:
+            self.stdout.write(f"{known} deletions are known; the admin tells why.")
+        return wrong
+
     def check_kept(self, kept: dict[str, dict]) -> int:
         """How many runs of a checkpoint are gone or others now."""
         found = {run.public_id: run for run in Run.objects.filter(public_id__in=list(kept))}
@@ -50,13 +63,25 @@ class Command(BaseCommand):
         for run_id, line in kept.items():
             run = found.get(run_id)
             if run is None:
-                self.stdout.write(f"{run_id}  The run is gone.")
+                finding = of_deleted(run_id, line)
+                self.stdout.write(f"{run_id}  The run is gone. {finding.sentence}")
+                if finding.is_intact:
+                    continue
             elif (run.last_seq, run.chain) != (line["last_seq"], line["chain"]):
                 self.stdout.write(f"{run_id}  It is not the recording of the checkpoint.")
             else:
                 continue
             wrong += 1
         return wrong
+
+
+def of_deleted(run_id: str, line: dict) -> Finding:
+    """What is known of a run that is gone, which a checkpoint has."""
+    for deletion in Deletion.objects.filter(public_id=run_id, what=Deletion.RECORD):
+        if (deletion.last_seq, deletion.chain) != (line["last_seq"], line["chain"]):
+            return Finding(False, "What is told of its deletion is of another recording.")
+        return verify_deletion(deletion)
+    return Finding(False, "Nothing tells why.")
 
 
 def chosen(runs: list[str], kept, all: bool):
@@ -68,6 +93,9 @@ def chosen(runs: list[str], kept, all: bool):
         run = Run.objects.filter(public_id=run_id).first()
         if run is not None:
             yield run
+        elif deletion := Deletion.objects.filter(public_id=run_id, what="record").first():
+            if run_id in runs:
+                raise CommandError(verify_deletion(deletion).sentence)
         elif run_id in runs:
             raise CommandError(f"There is no run {run_id}.")
 
