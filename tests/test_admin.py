@@ -94,7 +94,7 @@ class GroupTests(TestCase):
         auditors.make_group(apps, None)
         group = Group.objects.get(name="Auditors")
         names = sorted(p.codename for p in group.permissions.all())
-        models = "accessevent chunk deletion hold retentionrule run savedsecret".split()
+        models = ["accessevent", "chunk", "deletion", "hold", "retentionrule", "run", "savedsecret"]
         self.assertEqual(names, [f"view_{model}" for model in models])
         self.assertEqual(Permission.objects.filter(codename="view_run").count(), 1)
         auditors.delete_group(apps, None)

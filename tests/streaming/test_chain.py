@@ -251,21 +251,22 @@ class CommandTests(ChainCase):
         await self.ended()
         exported = await database.read(lambda: b"".join(export(self.fresh(), "ndjson")))
         key = signing.public_keys()[0]
-        checked = self.run_script(exported, key)
+        checked = run_script(exported, key)
         self.assertEqual((checked.returncode, WHOLE[1:-1] in checked.stdout), (0, True), checked)
         for wrong in (
             exported.replace(b'"text":"xx', b'"text":"yy', 1),
             b"\n".join(exported.split(b"\n")[:-2]) + b"\n",
             exported.replace(b'"owner":"alice"', b'"owner":"bobby"'),
         ):
-            self.assertNotEqual(self.run_script(wrong, key).returncode, 0)
+            self.assertNotEqual(run_script(wrong, key).returncode, 0)
 
-    def run_script(self, exported: bytes, key: str):
-        script = section("Proof that a recording is unchanged").split("```python\n")[1]
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "run.ndjson"
-            path.write_bytes(exported)
-            return subprocess.run(
-                [sys.executable, "-c", script.split("```")[0], str(path), key],
-                capture_output=True, text=True, timeout=60, check=False,
-            )  # fmt: skip
+
+def run_script(exported: bytes, key: str):
+    script = section("Proof that a recording is unchanged").split("```python\n")[1]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.ndjson"
+        path.write_bytes(exported)
+        return subprocess.run(
+            [sys.executable, "-c", script.split("```")[0], str(path), key],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
