@@ -120,6 +120,12 @@ class HoldAdmin(SuperusersAdmin):
         # Releasing it is the one change there is.
         return self.has_add_permission(request) and (obj is None or obj.released_at is None)
 
+    def has_delete_permission(self, request, obj=None):
+        # Never. But asked by the page that deletes a user, "yes" lets that page name the
+        # hold that is in its way.
+        page = (request.resolver_match and request.resolver_match.url_name) or ""
+        return request.user.is_superuser and not page.startswith("runs_hold_")
+
     def get_form(self, request, obj=None, change=False, **kwargs):
         form = ReleaseHold if obj and obj.released_at is None else PlaceHold
         return super().get_form(request, obj, change=change, **kwargs | {"form": form})
