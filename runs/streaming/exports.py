@@ -51,7 +51,7 @@ def export(
     call next() in a thread. Raises KeyError for an unknown format.
     """
     end = run.last_seq if last is None else min(last, run.last_seq)
-    return FORMATS[format].pieces(run, _pages(run.pk, first, end, frozenset(streams), task))
+    return FORMATS[format].pieces(run, _pages(run, first, end, frozenset(streams), task))
 
 
 def filename(run: Run, format: str) -> str:
@@ -63,14 +63,15 @@ def proof(run: Run) -> dict[str, str]:
     return {"chain": run.chain, "signature": run.signature}
 
 
-def _pages(run_pk: int, first: int, last: int, streams: frozenset[str], task) -> Pages:
+def _pages(run: Run, first: int, last: int, streams: frozenset[str], task) -> Pages:
     codes = {code for code, name in STREAM_NAMES.items() if name in streams}
     while first <= last:
-        rows = rows_after(run_pk, first - 1, PAGE_ROWS, last, PAGE_BYTES)
+        rows = rows_after(run.pk, first - 1, PAGE_ROWS, last, PAGE_BYTES)
         if not rows:
-            # Nothing left but the hole of the output cap, or no run any more.
-            if not Run.objects.filter(pk=run_pk).exists():
-                raise RunDeleted("The run was deleted while it was exported.")
+            # Nothing left but the hole of the output cap, or it was deleted.
+            now = Run.objects.filter(pk=run.pk).only("output_deleted").first()
+            if now is None or (now.output_deleted and not run.output_deleted):
+                raise RunDeleted("The run or its output was deleted while it was exported.")
             return
         first = rows[-1][0] + 1
         # Filtered here and not by the query: one that looks for what is rare would

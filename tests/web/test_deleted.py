@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 from runs import access
 from runs.access import AccessEvent
 from runs.models import Chunk, Deletion, Hold, Run
-from runs.streaming import follow
+from runs.streaming import exports, follow
 from runs.streaming.deletion import decide, delete_run, steps
 from tests.factories import make_run
 from tests.web.asgi_client import Call, fetch, refusal
@@ -182,6 +182,15 @@ class StreamTests(SocketCase):
                 if format == "csv":
                     rows = list(csv.DictReader(io.StringIO(body.decode())))
                     self.assertEqual((rows[0]["stream"], rows[0]["seq"]), ("system", "2"))
+
+    async def test_an_export_in_the_middle_of_it_breaks_off(self):
+        run = await sync_to_async(make_run)(self.people.alice, chunks=["a\n"] * 20)
+        with mock.patch.object(exports, "PAGE_ROWS", 5):
+            pieces = exports.export(run, "txt")
+            await sync_to_async(next)(pieces)
+            await sync_to_async(delete_output)(run)
+            with self.assertRaises(exports.RunDeleted):
+                await sync_to_async(list)(pieces)
 
     async def test_a_deleted_run_says_it_where_it_is_streamed(self):
         run = await sync_to_async(make_run)(self.people.alice)
