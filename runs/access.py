@@ -6,13 +6,15 @@ and stops nobody.
 
 import logging
 import time
+from datetime import UTC, datetime
+from hashlib import sha256
 
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError, models, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from . import metrics
+from . import metrics, signing
 
 log = logging.getLogger(__name__)
 
@@ -137,6 +139,25 @@ def note_once(action: Action, user, address: str = "", run=None, subject: str = 
         _noted.clear()
     _noted[key] = now
     note(action, user, address, run, subject, **detail)
+
+
+# --- that it is whole -------------------------------------------------------------
+
+
+def last_key() -> int:
+    return AccessEvent.objects.aggregate(last=models.Max("pk"))["last"] or 0
+
+
+def digest_between(start: datetime, end: datetime, last: int) -> tuple[int, str]:
+    """How many events there are from `start` to before `end` up to key `last`, and the
+    SHA-256 of them all. The account is left out: it may go, its name stays."""
+    names = ("pk", "at", "action", "actor_name", "address", "run", "subject", "detail")
+    found = AccessEvent.objects.filter(at__gte=start, at__lt=end, pk__lte=last).order_by("pk")
+    count, digest = 0, sha256()
+    for pk, at, *values in found.values_list(*names).iterator(chunk_size=2000):
+        count += 1
+        digest.update(signing.canonical([pk, at.astimezone(UTC).isoformat(), *values]) + b"\n")
+    return count, digest.hexdigest()
 
 
 # --- logging in and out: Django tells of it by signals ----------------------------

@@ -15,7 +15,7 @@ MAY = {
     "logs": set(),
     "signing": set(),
     "metrics": set(),
-    "access": {"metrics"},
+    "access": {"metrics", "signing"},
     "models": {"kinds", "access", "signing"},
     "streaming": {"models", "access", "logs", "metrics"},
     "execution": {"sandboxes", "streaming", "models", "kinds", "logs", "metrics"},

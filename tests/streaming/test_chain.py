@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from unittest import mock
@@ -13,6 +14,7 @@ from django.db import IntegrityError, transaction
 from django.test import TransactionTestCase, override_settings
 
 from runs import signing
+from runs.access import AccessEvent, Action, note
 from runs.models import Chunk, Run, Status
 from runs.streaming import database, recorder, storing
 from runs.streaming.chain import verify
@@ -235,14 +237,41 @@ class CommandTests(ChainCase):
     def check_kept(self, run):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "day"
+            note(Action.LOGIN, self.alice, "127.0.0.1", size=1.5)
             path.write_text(self.call("checkpoint", "--day", f"{run.finished_at:%Y-%m-%d}")[0])
             self.assertEqual(self.call("verify", "--against", str(path))[1], 0)
+            self.check_kept_events(path)
             Run.objects.filter(pk=run.pk).update(public_id="other")
             out, code = self.call("verify", "--against", str(path))
             self.assertEqual((code, f"{run.public_id}  The run is gone." in out), (1, True))
-            path.write_text(path.read_text().replace(run.chain, "0" * 64))
-            with self.assertRaisesMessage(CommandError, "was changed"):
-                call_command("verify", "--against", str(path))
+            written = path.read_text()
+            for what, other in ((run.chain, "0" * 64), ('"day": "2', '"day": "3')):
+                path.write_text(written.replace(what, other))
+                with self.assertRaisesMessage(CommandError, "was changed"):
+                    call_command("verify", "--against", str(path))
+
+    def check_kept_events(self, path: Path):
+        """Later ones are no matter; one that was there and is changed or gone is told."""
+        note(Action.VIEW, self.alice)
+        self.assertEqual(self.call("verify", "--against", str(path))[1], 0)
+        noted = AccessEvent.objects.earliest("pk")
+        for change in (
+            lambda: AccessEvent.objects.filter(pk=noted.pk).update(actor_name="bob"),
+            lambda: AccessEvent.objects.filter(pk=noted.pk).update(
+                at=noted.at - timedelta(hours=1)
+            ),
+            noted.delete,
+        ):
+            pk = noted.pk
+            change()
+            out, code = self.call("verify", "--against", str(path))
+            self.assertEqual((code, "The access events of" in out), (1, True))
+            noted.pk = pk
+            noted.save()
+        self.assertEqual(self.call("verify", "--against", str(path))[1], 0)
+        # Who it was is told when the account is gone, too.
+        self.alice.delete()
+        self.assertEqual(self.call("verify", "--against", str(path))[1], 0)
 
     @override_settings(OUTPUT_CAP_BYTES=64 * 1024)
     async def test_the_script_of_readme_checks_an_export_by_itself(self):

@@ -1,4 +1,3 @@
-import json
 import sys
 
 from django.core.management.base import BaseCommand, CommandError
@@ -7,6 +6,7 @@ from django.utils import timezone
 from ... import signing
 from ...models import ACTIVE, Deletion, Run
 from ...streaming.chain import Finding, verify, verify_deletion
+from ..checkpoints import Checkpoint, read
 
 
 class Command(BaseCommand):
@@ -27,10 +27,13 @@ class Command(BaseCommand):
         if key:
             self.stdout.write("\n".join(signing.public_keys()))
             return
-        kept = read_checkpoint(against) if against else {}
-        if not (runs or all or kept):
+        if not (runs or all or against):
             raise CommandError("Say which: RUN, --all or --against FILE.")
-        wrong = self.check_kept(kept) + (self.check_deletions() if all else 0)
+        kept, wrong = {}, self.check_deletions() if all else 0
+        if against:
+            checkpoint = read(against)
+            kept = checkpoint.runs
+            wrong += self.check_access(checkpoint) + self.check_kept(kept)
         for run in chosen(runs, kept, all):
             finding = verify(run)
             found = {"checked_at": timezone.now(), "check_found": finding.sentence}
@@ -39,9 +42,15 @@ class Command(BaseCommand):
             if runs or not finding.is_intact:
                 self.stdout.write(f"{run.public_id}  {finding.sentence}")
         if wrong:
-            self.stderr.write(f"{wrong} recordings are not as they were.")
+            self.stderr.write(f"Not as it was recorded: {wrong}.")
             sys.exit(1)
         self.stdout.write("Every recording that was looked at is complete and unchanged.")
+
+    def check_access(self, checkpoint: Checkpoint) -> int:
+        if checkpoint.has_its_events():
+            return 0
+        self.stdout.write(f"The access events of {checkpoint.day} are not those that were there.")
+        return 1
 
     def check_deletions(self) -> int:
         """How many deletions are not as they were noted; says how many there are."""
@@ -98,18 +107,3 @@ def chosen(runs: list[str], kept, all: bool):
                 raise CommandError(verify_deletion(deletion).sentence)
         elif run_id in runs:
             raise CommandError(f"There is no run {run_id}.")
-
-
-def read_checkpoint(path: str) -> dict[str, dict]:
-    """Its lines by run. Raises CommandError if it is none of ours or was changed."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            *lines, last = file.read().splitlines()
-        end = json.loads(last)
-        is_ours = signing.is_signed("\n".join(lines).encode(), end["signature"])
-        kept = {line["id"]: line for line in map(json.loads, lines)}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CommandError(f"{path} is no checkpoint that can be read: {error}") from None
-    if not is_ours:
-        raise CommandError(f"{path} was changed, or signed by a key that is not ours.")
-    return kept
