@@ -2,6 +2,7 @@
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AdminTextInputWidget
 from django.core.exceptions import ValidationError
 from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
@@ -74,8 +75,9 @@ class PlaceHold(forms.ModelForm):
     """What to hold: a run by its id, or a user."""
 
     run_public_id = forms.CharField(
-        label="Run", required=False, max_length=40, help_text="Its id, as in its page's address."
-    )
+        label="Run", required=False, max_length=40, widget=AdminTextInputWidget,
+        help_text="Its id, as in its page's address.",
+    )  # fmt: skip
 
     class Meta:
         model = Hold
@@ -95,7 +97,7 @@ class PlaceHold(forms.ModelForm):
 
 class ReleaseHold(forms.ModelForm):
     release_reason = forms.CharField(
-        label="Reason to release it", max_length=300,
+        label="Reason to release it", max_length=300, widget=AdminTextInputWidget,
         help_text="Saved with it, the hold is released; what is due may then be deleted.",
     )  # fmt: skip
 
@@ -171,7 +173,7 @@ class HoldAdmin(SuperusersAdmin):
 class DeletionAdmin(ReadOnlyAdmin):
     """What was deleted, when, by whom and why."""
 
-    list_display = ("at", "what", "title", "owner_name", "kind", "status", "by", "reason", "size")
+    list_display = ("at", "title", "owner_name", "what", "by", "reason")
     list_display_links = ("at", "title")
     list_filter = (
         "what", "kind", "status", ("done_at", admin.EmptyFieldListFilter), "by",
@@ -189,7 +191,7 @@ class DeletionAdmin(ReadOnlyAdmin):
         )}),
         ("Its output", {"fields": ("last_seq", "line_count", "size", "dropped")}),
         ("Proof", {"fields": (
-            "genuine", "program_sha256", "chain", "signature", "run_statement", "proof",
+            "genuine", "program_sha256", "chain", "signature", "run_statement", "own_signature",
         )}),
     )  # fmt: skip
 
@@ -210,3 +212,7 @@ class DeletionAdmin(ReadOnlyAdmin):
     def run_statement(self, deletion):
         text = deletion.run_statement().decode("utf-8", "replace")
         return format_html('<code class="text">{}</code>', text)
+
+    @admin.display(description="signature of the deletion")
+    def own_signature(self, deletion):
+        return format_html('<code class="text">{}</code>', deletion.proof)

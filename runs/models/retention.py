@@ -174,10 +174,10 @@ class Deletion(models.Model):
 
     public_id = models.CharField("run", max_length=40)
     what = models.CharField("deleted", max_length=8, choices=WHAT)
-    at = models.DateTimeField(db_index=True)
-    by = models.CharField(max_length=150)
+    at = models.DateTimeField("when", db_index=True)
+    by = models.CharField("deleted by", max_length=150)
     reason = models.CharField(max_length=300)
-    done_at = models.DateTimeField(null=True, help_text="When the last of it was gone.")
+    done_at = models.DateTimeField("done", null=True, help_text="When the last of it was gone.")
 
     title = models.CharField(max_length=200)
     kind = models.CharField(max_length=16, choices=KINDS)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -241,19 +242,19 @@ def _note(part: Told, by: str) -> None:
 
 async def give_space_back() -> None:
     """Make SQLite's file smaller, step by step; PostgreSQL does it by itself."""
-    while await database.write(_give_some_back):
-        await asyncio.sleep(0.01)
+    while (seconds := await database.write(_give_some_back)) is not None:
+        await asyncio.sleep(seconds)
 
 
-def _give_some_back() -> bool:
-    """Whether there is more to give back."""
+def _give_some_back() -> float | None:
+    """How many seconds it took; None when there is no more to give back."""
     if connection.vendor != "sqlite" or not _pragma("auto_vacuum"):
-        return False
-    before = _pragma("freelist_count")
+        return None
+    began, before = time.monotonic(), _pragma("freelist_count")
     if before:
         # execute() would take the first step of it only.
         connection.connection.executescript(f"PRAGMA incremental_vacuum({PAGES})")
-    return 0 < _pragma("freelist_count") < before
+    return time.monotonic() - began if 0 < _pragma("freelist_count") < before else None
 
 
 def _pragma(name: str) -> int:
