@@ -331,6 +331,8 @@ GRACE_SECONDS = env_number("STREAMSITE_GRACE_SECONDS", 30)
 REQUEST_THREADS = int(env_number("STREAMSITE_REQUEST_THREADS", 8, low=1))
 # Where a worker serves /metrics and /health: a port, or host:port.
 WORKER_METRICS = os.environ.get("STREAMSITE_WORKER_METRICS", "").strip()
+# How long access events are kept; 0: for ever.
+ACCESS_DAYS = env_number("STREAMSITE_ACCESS_DAYS", 0)
 VIEWER_STALL_SECONDS = env_number("STREAMSITE_VIEWER_STALL_SECONDS", 30, low=1)
 VIEWER_RECHECK_SECONDS = env_number("STREAMSITE_VIEWER_RECHECK_SECONDS", 30, low=1)
 PING_SECONDS = 15

@@ -17,6 +17,7 @@ from ..access import AccessEvent, Action, add
 from ..models import ACTIVE, Deletion, Hold, RetentionRule, Run
 from . import database
 from .deletion import Refused, decide, steps
+from .forgetting import forget_access
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +180,7 @@ async def retain(by: str = BY, tell: Callable[[Told], None] = lambda told: None)
             tell(told)
         if told.runs:
             done.append(told)
-    if done:
+    if await forget_access(by) or done:
         await give_space_back()
     return done
 

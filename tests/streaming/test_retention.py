@@ -9,14 +9,14 @@ from unittest import mock, skipUnless
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.db import IntegrityError, connection, models, transaction
-from django.test import TestCase, TransactionTestCase
+from django.test import TestCase, TransactionTestCase, override_settings
 from django.utils import timezone
 
-from runs import signing
-from runs.access import AccessEvent
+from runs import access, signing
+from runs.access import AccessEvent, Action
 from runs.models import Chunk, Deletion, Hold, RetentionRule, Run, Status
 from runs.models.statement import FIRST
-from runs.streaming import database, deletion, retention
+from runs.streaming import database, deletion, forgetting, retention
 from runs.streaming.deletion import Refused, decide, delete_run, steps
 from runs.streaming.exports import export
 from runs.streaming.recorder import Recorder
@@ -386,6 +386,32 @@ class RetainTests(DeletionCase):
         self.assertGreater(len(waits), 5)
         # Each step takes about 0.02 s; the machine may be busy with others.
         self.assertLess(sorted(waits)[len(waits) // 2], 0.5, waits)
+
+    @override_settings(ACCESS_DAYS=30)
+    async def test_old_access_events_go_where_a_setting_says_so(self):
+        held = await database.write(make_old, self.alice, 1)
+        bob = await database.write(make_user, "bob")
+        await database.write(lambda: Hold.place(run=held, reason="A case.", by="root"))
+        await database.write(lambda: Hold.place(user=bob, reason="A case.", by="root"))
+        await database.write(self.note_all, held, bob)
+        with mock.patch.object(forgetting, "STEP", 3):
+            await retain()
+        left = [e.subject async for e in AccessEvent.objects.order_by("pk")]
+        self.assertEqual(left, ["of a held run", "of a held user", "new", "access events"])
+        event = await AccessEvent.objects.alatest("pk")
+        self.assertEqual(event.detail, {"events": 10, "days": 30})
+        with override_settings(ACCESS_DAYS=0):
+            await AccessEvent.objects.aupdate(at=timezone.now() - timedelta(days=999))
+            await retain()
+        self.assertEqual(await AccessEvent.objects.acount(), 4)
+
+    def note_all(self, held, bob):
+        for number in range(10):
+            access.note(Action.LOGIN, self.alice if number % 2 else None, subject=f"{number}")
+        access.note(Action.VIEW, self.alice, run=held, subject="of a held run")
+        access.note(Action.LOGIN, bob, subject="of a held user")
+        AccessEvent.objects.update(at=timezone.now() - timedelta(days=31))
+        access.note(Action.LOGIN, self.alice, subject="new")
 
     @skipUnless(connection.vendor == "sqlite", "PostgreSQL gives space back by itself")
     async def test_space_is_given_back(self):
