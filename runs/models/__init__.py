@@ -4,15 +4,20 @@ from ..access import AccessEvent
 from .agent_session import AgentSession
 from .chunk import STREAM_CODES, STREAM_NAMES, Chunk, Stream
 from .credentials import ApiToken, SavedSecret
+from .limits import NAMES as LIMITS
+from .limits import Limit
 from .retention import Deletion, Hold, RetentionRule
 from .run import Run, new_public_id
 from .run_changes import RunQuerySet
+from .standing import LimitReached, Standing, standings_of
 from .status import ACTIVE, HELD, IS_ACTIVE, Status
+from .usage import Usage
 
 __all__ = [
     "ACTIVE",
     "HELD",
     "IS_ACTIVE",
+    "LIMITS",
     "STREAM_CODES",
     "STREAM_NAMES",
     "AccessEvent",
@@ -21,11 +26,16 @@ __all__ = [
     "Chunk",
     "Deletion",
     "Hold",
+    "Limit",
+    "LimitReached",
     "RetentionRule",
     "Run",
     "RunQuerySet",
     "SavedSecret",
+    "Standing",
     "Status",
     "Stream",
+    "Usage",
     "new_public_id",
+    "standings_of",
 ]

@@ -66,6 +66,11 @@ class Run(models.Model):
     last_seq = models.BigIntegerField(default=0)
     line_count = models.BigIntegerField(default=0)
     output_bytes = models.BigIntegerField(default=0)
+    # How much of output_bytes is counted as usage of the owner, see usage.py.
+    output_counted = models.BigIntegerField(null=True, editable=False)
+    # What is kept of it, once the run has ended. Apart from output_bytes, so that summing
+    # it up has an index and storing output need not touch one.
+    stored_bytes = models.BigIntegerField(null=True, editable=False)
     last_line = models.CharField(max_length=200, blank=True, default="")
     dropped = models.JSONField(null=True)
     # How far each task's stdout and stderr was consumed, {"0:stdout": [lines, chars]}:
@@ -104,6 +109,7 @@ class Run(models.Model):
                 name="run_output_retention",
                 condition=Q(output_deleted__isnull=True),
             ),
+            models.Index(fields=["owner", "stored_bytes"], name="run_stored_of_owner"),
         ]
 
     def __str__(self):

@@ -69,7 +69,7 @@ def act_on(request: HttpRequest, run_id: str) -> Run:
 
 @router.post(
     "/runs",
-    response={201: api_schema.Run, **errors(400, 403, 413, 415, 422, 503)},
+    response={201: api_schema.Run, **errors(400, 403, 413, 415, 422, 429, 503)},
     summary="Launch a run",
     openapi_extra=api_schema.body(api_schema.Launch),
 )
@@ -79,7 +79,7 @@ def launch(request):
 
 @router.post(
     "/runs/{run_id}/rerun",
-    response={201: api_schema.Run, **errors(400, 403, 404, 409, 415, 422, 503)},
+    response={201: api_schema.Run, **errors(400, 403, 404, 409, 415, 422, 429, 503)},
     summary="Launch a run's program again",
     openapi_extra=api_schema.body(api_schema.Rerun, required=False),
 )

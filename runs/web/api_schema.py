@@ -11,7 +11,7 @@ from ninja import Schema
 from pydantic import Field
 
 from ..kinds import KINDS
-from ..models import STREAM_CODES, Status
+from ..models import LIMITS, STREAM_CODES, Status
 from ..streaming.exports import FORMATS
 
 Kind = Literal[tuple(KINDS)]
@@ -128,6 +128,19 @@ class AccessEvent(Schema):
     actor: str | None
     address: str | None
     detail: dict
+
+
+class Limit(Schema):
+    name: Literal[LIMITS]
+    limit: int | None = Field(description="null: as much as you want.")
+    used: int
+    room_at: str | None = Field(
+        description="When there is room again: if it is used up, and time alone gives room."
+    )
+
+
+class Limits(Schema):
+    limits: list[Limit]
 
 
 class AccessPage(Schema):

@@ -12,6 +12,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views import csrf, defaults
 
+from ..models import LimitReached
+
 STATUS = {
     "bad_request": 400,
     "unauthorized": 401,
@@ -75,10 +77,19 @@ def error_response(
 
 
 def asgi_error(
-    code: str, message: str, fields: dict[str, str] | None = None
+    code: str,
+    message: str,
+    fields: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
 ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """(status, headers, body) for what answers outside Django's request cycle."""
-    return STATUS[code], asgi_headers(error_headers(code)), error_body(code, message, fields)
+    sent = asgi_headers(error_headers(code) | (headers or {}))
+    return STATUS[code], sent, error_body(code, message, fields)
+
+
+def retry_after(refused: LimitReached) -> dict[str, str]:
+    """Where waiting helps, for how long."""
+    return {"Retry-After": str(refused.retry_seconds)} if refused.retry_seconds else {}
 
 
 def asgi_headers(headers: dict[str, str] = HEADERS) -> list[tuple[bytes, bytes]]:

@@ -15,11 +15,11 @@ from ..access import AccessEvent, Action, address_of, note, note_launch
 from ..examples import examples
 from ..execution import dispatch
 from ..kinds import KINDS, InvalidSpec, NotConfigured, check_configured, parse_spec
-from ..models import Hold, Run, Status
+from ..models import Hold, LimitReached, Run, Status
 from ..streaming.deletion import Refused
 from ..streaming.wire import run_dict
 from .deleted import delete_for, deletion_for
-from .errors import WasDeleted
+from .errors import WasDeleted, retry_after
 from .forms import LaunchForm
 from .identity import visible_run
 from .listing import InvalidFilter, RunFilter, found_in, page_of
@@ -51,7 +51,7 @@ def launch(request):
         return _launch_page(request, form)
     if run := _submitted(request, form):
         return redirect("run-page", run.public_id)
-    return _launch_page(request, form, status=422)
+    return _refused_page(request, form)
 
 
 def _submitted(request, form: LaunchForm, rerun_of: Run | None = None) -> Run | None:
@@ -68,7 +68,18 @@ def _submitted(request, form: LaunchForm, rerun_of: Run | None = None) -> Run | 
         form.errors = error.fields | form.errors
     except NotConfigured as error:
         form.errors["kind"] = str(error)
+    except LimitReached as refused:
+        form.refused = refused
     return None
+
+
+def _refused_page(request, form: LaunchForm):
+    if form.refused is None:
+        return _launch_page(request, form, status=422)
+    response = _launch_page(request, form, status=429)
+    for name, value in retry_after(form.refused).items():
+        response[name] = value
+    return response
 
 
 def _prefilled(request) -> LaunchForm:
@@ -199,7 +210,7 @@ def run_again(request, public_id):
     form = LaunchForm.from_run(run)
     if again := _submitted(request, form, rerun_of=run):
         return redirect("run-page", again.public_id)
-    return _launch_page(request, form, status=422)
+    return _refused_page(request, form)
 
 
 @login_required
