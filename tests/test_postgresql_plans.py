@@ -10,7 +10,7 @@ from unittest import skipUnless
 from django.db import connection
 from django.test import TestCase
 
-from runs.models import Chunk, Run, Status
+from runs.models import Chunk, Run, Status, standings_of
 from runs.streaming import feed, follow, marks, outline, reading, recorder, searching, storing
 from runs.streaming.storing import Work
 from runs.web import listing, metrics, run_list
@@ -118,6 +118,12 @@ class PlanTests(TestCase):
             cursor.execute("SELECT statement FROM pg_prepared_statements")
             (statement,) = cursor.fetchone()
         self.assertIn("INSERT INTO runs_chunk", statement)
+
+    def test_what_limits_look_at_is_summed_up_by_indexes(self):
+        for name in (QUEUE, "usage_of_owner"):
+            # Who has launched a lot, long ago.
+            self.assert_by_index(name, standings_of, self.people.root, Run.objects)
+        self.assert_by_index(QUEUE, Run.objects.count_output, "us", sorts=True)
 
     def test_a_page_of_the_list_comes_in_its_order(self):
         alice, auditor = self.people.alice, self.people.auditor

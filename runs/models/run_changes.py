@@ -38,11 +38,11 @@ class RunQuerySet(models.QuerySet):
         """Insert a queued run. Raises LimitReached if the owner may not launch now."""
         with transaction.atomic():
             check_limits(owner, self.model.objects)
-            run = self._insert(owner, spec, rerun_of)
+            run = self._queued(owner, spec, rerun_of)
             Usage.objects.add(owner.pk, launches=1)
         return run
 
-    def _insert(self, owner, spec: kinds.Spec, rerun_of):
+    def _queued(self, owner, spec: kinds.Spec, rerun_of):
         return self.create(
             kind=spec.kind,
             mode=spec.mode,

@@ -18,6 +18,7 @@ NAMED_BY_CONTRACT = {
     "/api/runs/{run_id}/search": {"get"},
     "/api/runs/{run_id}/access": {"get"},
     "/api/search": {"get"},
+    "/api/limits": {"get"},
     "/api/runs/{run_id}/cancel": {"post"},
     "/api/runs/{run_id}/rerun": {"post"},
     "/api/runs/{run_id}/events": {"get"},
