@@ -33,6 +33,8 @@ class Action(models.TextChoices):
     READ = "read", "Read by the API"
     WATCH = "watch", "Began to watch"
     WATCHED = "watched", "Stopped watching"
+    REPLAY = "replay", "Began to replay"
+    REPLAYED = "replayed", "Replayed"
     EXPORT = "export", "Exported"
     CANCEL = "cancel", "Cancelled"
     DELETE = "delete", "Deleted"
@@ -45,6 +47,10 @@ class Action(models.TextChoices):
     TOKEN_REVOKED = "token_revoked", "Revoked a token"
     SECRET_SAVED = "secret_saved", "Saved a secret"
     SECRET_DELETED = "secret_deleted", "Deleted a secret"
+    PASSWORD = "password", "Changed a password"
+    ADMIN_ADD = "admin_add", "Added in the admin"
+    ADMIN_CHANGE = "admin_change", "Changed in the admin"
+    ADMIN_DELETE = "admin_delete", "Deleted in the admin"
 
 
 class AccessEvent(models.Model):

@@ -57,7 +57,16 @@ class EntranceTests(TestCase):
         [app] = page.context["app_list"]
         self.assertEqual(
             sorted(model["object_name"] for model in app["models"]),
-            ["AccessEvent", "Chunk", "Deletion", "Hold", "RetentionRule", "Run", "SavedSecret"],
+            [
+                "AccessEvent",
+                "Chunk",
+                "Deletion",
+                "Hold",
+                "Limit",
+                "RetentionRule",
+                "Run",
+                "SavedSecret",
+            ],
         )
         self.assertEqual(self.client.get(url(RUNS)).status_code, 200)
         self.assertEqual(self.client.get(url(CHUNKS)).status_code, 200)
@@ -94,7 +103,16 @@ class GroupTests(TestCase):
         auditors.make_group(apps, None)
         group = Group.objects.get(name="Auditors")
         names = sorted(p.codename for p in group.permissions.all())
-        models = ["accessevent", "chunk", "deletion", "hold", "retentionrule", "run", "savedsecret"]
+        models = [
+            "accessevent",
+            "chunk",
+            "deletion",
+            "hold",
+            "limit",
+            "retentionrule",
+            "run",
+            "savedsecret",
+        ]
         self.assertEqual(names, [f"view_{model}" for model in models])
         self.assertEqual(Permission.objects.filter(codename="view_run").count(), 1)
         auditors.delete_group(apps, None)

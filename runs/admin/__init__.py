@@ -3,6 +3,8 @@
 from .access import AccessEventAdmin
 from .chunks import ChunkAdmin
 from .credentials import ApiTokenAdmin, SavedSecretAdmin
+from .limits import LimitAdmin
+from .people import GroupAdmin, UserAdmin
 from .retention import DeletionAdmin, HoldAdmin, RetentionRuleAdmin
 from .runs import RunAdmin
 
@@ -11,8 +13,11 @@ __all__ = [
     "ApiTokenAdmin",
     "ChunkAdmin",
     "DeletionAdmin",
+    "GroupAdmin",
     "HoldAdmin",
+    "LimitAdmin",
     "RetentionRuleAdmin",
     "RunAdmin",
     "SavedSecretAdmin",
+    "UserAdmin",
 ]

@@ -12,7 +12,7 @@ from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
-from ..access import Action, address_of, note
+from ..access import Action, address_of, note, note_once
 from ..execution import dispatch
 from ..models import Hold, Run
 from ..streaming import database
@@ -83,6 +83,10 @@ class RunAdmin(ReadOnlyAdmin):
 
     def has_cancel_permission(self, request) -> bool:
         return request.user.is_superuser
+
+    def render_change_form(self, request, context, obj=None, **kwargs):
+        note_once(Action.VIEW, request.user, address_of(request), obj, by="admin")
+        return super().render_change_form(request, context, obj=obj, **kwargs)
 
     # --- columns and fields ----------------------------------------------------
 

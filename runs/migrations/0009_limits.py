@@ -77,6 +77,11 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.AlterField(
+            model_name="accessevent",
+            name="action",
+            field=models.CharField(choices=[('login', 'Logged in'), ('logout', 'Logged out'), ('login_failed', 'Failed to log in'), ('launch', 'Launched'), ('rerun', 'Launched again'), ('view', 'Opened the page'), ('read', 'Read by the API'), ('watch', 'Began to watch'), ('watched', 'Stopped watching'), ('replay', 'Began to replay'), ('replayed', 'Replayed'), ('export', 'Exported'), ('cancel', 'Cancelled'), ('delete', 'Deleted'), ('token_made', 'Made a token'), ('token_used', 'Used a token'), ('token_revoked', 'Revoked a token'), ('secret_saved', 'Saved a secret'), ('secret_deleted', 'Deleted a secret'), ('password', 'Changed a password'), ('admin_add', 'Added in the admin'), ('admin_change', 'Changed in the admin'), ('admin_delete', 'Deleted in the admin')], max_length=16),
+        ),
         migrations.AddField(
             model_name="run",
             name="output_counted",

@@ -22,6 +22,8 @@ class PasswordChange(auth.PasswordChangeView):
     success_url = reverse_lazy("account")
 
     def form_valid(self, form):
+        user = self.request.user
+        note(Action.PASSWORD, user, address_of(self.request), subject=user.get_username())
         messages.success(self.request, "Your password is changed. Other sessions are logged out.")
         return super().form_valid(form)
 

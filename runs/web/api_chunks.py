@@ -16,6 +16,7 @@ from .api_input import SEQ_MAX, Seconds, Text, one_of, refuse_unknown, whole
 from .deleted import no_such_run
 from .errors import HEADERS, ApiError
 from .identity import visible_run
+from .replaying import note_replay
 
 LIMIT_MAX = 5_000
 EXAMINED_MAX = 50_000
@@ -51,8 +52,6 @@ def chunks(request, run_id: str, query: Query[ChunkQuery]):
     refuse_unknown(request, ChunkQuery)
     # The run first: whatever it counts is then among the rows read after it.
     run = visible_run(request.auth.user, run_id)
-    if run is not None:
-        note_once(Action.READ, request.auth.user, address_of(request), run)
     if run is None:
         raise ApiError("not_found", no_such_run(request.auth.user, run_id))
     refuse_conflict(query)
@@ -70,7 +69,21 @@ def chunks(request, run_id: str, query: Query[ChunkQuery]):
         more = more and bool(rows_after(run.pk, examined, 1))
         # A live run may have stored more since its row was read.
         last_seq = max(run.last_seq, examined if examined != start else 0)
+    _note(request, run, items if keep is None else [])
     return _answer(items, last_seq, examined if more else None, run)
+
+
+def _note(request, run: Run, items: list[bytes]) -> None:
+    """That somebody read it: of a page, which reads on while it is played, what exactly."""
+    if items and request.auth.token is None:
+        note_replay(request, request.auth.user, run, _seq_of(items[0]), _seq_of(items[-1]))
+    else:
+        note_once(Action.READ, request.auth.user, address_of(request), run)
+
+
+def _seq_of(item: bytes) -> int:
+    # As chunk_json() begins.
+    return int(item[len(b'{"seq":') : item.index(b",")])
 
 
 def refuse_conflict(query: ChunkQuery) -> None:

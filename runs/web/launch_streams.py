@@ -27,6 +27,7 @@ from .exchange import Exchange
 from .frames import end_of
 from .identity import Identity, check_origin, visible_run
 from .launch_events import VIEWS, View
+from .noting import Seen, watching
 
 PROMPT_CHARS = 50_000
 
@@ -125,11 +126,12 @@ def checked_prompt(value) -> str:
 async def stream_run(
     exchange: Exchange, identity: Identity, name: str, run: Run, after: int
 ) -> None:
-    pieces = _pieces(run, after, VIEWS[name]())
-    await sse.stream(exchange, identity, run.public_id, pieces)
+    with watching(identity.user, exchange.address, run, after, by="sse") as seen:
+        pieces = _pieces(run, after, VIEWS[name](), seen)
+        await sse.stream(exchange, identity, run.public_id, pieces)
 
 
-async def _pieces(run: Run, after: int, view: View) -> AsyncIterator[bytes]:
+async def _pieces(run: Run, after: int, view: View, seen: Seen) -> AsyncIterator[bytes]:
     run_id = run.public_id
     # With the client's own cursor as id: were it 0 again, a connection that breaks
     # right after it would begin the log anew.
@@ -141,6 +143,7 @@ async def _pieces(run: Run, after: int, view: View) -> AsyncIterator[bytes]:
                 case Output(batches):
                     for batch in batches:
                         yield b"".join(view.events(run_id, batch))
+                        seen.seq = batch.last_seq
                 case Idle():
                     yield sse.PING
                 case Ended(state):

@@ -144,9 +144,10 @@ def run_list(request):
 @require_GET
 def run_page(request, public_id):
     run = _visible(request, public_id)
-    note(Action.VIEW, request.user, address_of(request), run)
     described = run_dict(run)
     window = window_of(run, after=_seq(request, "after"), before=_seq(request, "before"))
+    shown = {"after": window.first - 1, "to": window.last} if window.chunks else {}
+    note(Action.VIEW, request.user, address_of(request), run, **shown)
     context = {
         "run": run,
         "window": window,

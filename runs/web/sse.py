@@ -5,13 +5,11 @@ Framing follows the WHATWG's "Server-sent events", section 9.2.5 and 9.2.6.
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass
 
 import orjson
 from django.conf import settings
 
 from .. import logs, metrics
-from ..access import Action
 from ..streaming.database import read
 from ..streaming.follow import Changed, Ended, Gone, Idle, Output, follow
 from ..streaming.wire import Batch
@@ -20,7 +18,7 @@ from .errors import ApiError
 from .exchange import Exchange
 from .frames import end_of
 from .identity import Identity, visible_run
-from .noting import note_soon
+from .noting import Seen, watching
 from .watching import BadCursor, Shared, first_to_end, parse_cursor, until_refused
 
 HEADERS = [
@@ -94,20 +92,8 @@ async def events(exchange: Exchange, run_id: str) -> None:
         await exchange.start(200, HEADERS)
         await exchange.finish()
         return
-    who = identity.user, exchange.address, run
-    note_soon(Action.WATCH, *who, after=after, by="sse")
-    seen = Seen(after)
-    try:
+    with watching(identity.user, exchange.address, run, after, by="sse") as seen:
         await stream(exchange, identity, run_id, _pieces(run.pk, after, seen))
-    finally:
-        note_soon(Action.WATCHED, *who, after=after, to=seen.seq, by="sse")
-
-
-@dataclass
-class Seen:
-    """The last chunk that a viewer was given."""
-
-    seq: int
 
 
 async def _pieces(run_pk: int, after: int, seen: Seen) -> AsyncIterator[bytes]:
