@@ -123,6 +123,8 @@ INSTALLED_APPS = [
     "daphne",
     "channels",
     "streamsite.apps.Admin",
+    # Before auth: its createsuperuser and changepassword are ours, which are noted.
+    "runs",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -132,7 +134,6 @@ INSTALLED_APPS = [
     "ninja",
     "axes",
     "streamsite.apps.Streamsite",
-    "runs",
 ]
 
 MIDDLEWARE = [

@@ -1,6 +1,7 @@
 """What the commands share: a run shown in a terminal, and how it ends there."""
 
 import asyncio
+import getpass
 import os
 import signal
 import sys
@@ -20,6 +21,14 @@ from ..streaming.follow import Ended, Gone, Output, follow
 # As timeout(1), the shell and sysexits.h have them.
 EXIT_CODES = {"timed_out": 124, "cancelled": 130, "lost": 70}
 INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
+
+
+def system_user() -> str:
+    """Who runs this command, as the operating system knows them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def require_database() -> None:

@@ -2,10 +2,13 @@
 
 import asyncio
 from datetime import datetime
+from io import StringIO
 from unittest import mock
 
 from asgiref.sync import sync_to_async
+from django.contrib.auth.management.commands import changepassword
 from django.contrib.auth.models import Group, Permission, User
+from django.core.management import call_command
 
 from runs import access
 from runs.access import AccessEvent
@@ -146,6 +149,20 @@ class ChangedTests(AccessCase):
                 self.assertEqual(self.client_of(user).post(address, sent).status_code, 403)
         self.assertEqual(Limit.objects.get().launches_per_hour, 10)
         self.assertEqual(self.get(self.alice, path).status_code, 302)
+
+    def test_what_is_done_in_the_terminal(self):
+        with mock.patch.dict("os.environ", {"DJANGO_SUPERUSER_PASSWORD": PASSWORD}):
+            call_command(
+                "createsuperuser", "--noinput", username="carol", email="", stdout=StringIO()
+            )
+        self.assertEqual((last().action, last().subject), ("admin_add", "carol"))
+        self.assertEqual(last().detail["by"], "createsuperuser")
+        with mock.patch.object(changepassword.getpass, "getpass", return_value="x" + PASSWORD):
+            call_command("changepassword", "carol", stdout=StringIO())
+        self.assertEqual((last().action, last().subject), ("password", "carol"))
+        self.assertTrue(last().detail["system_user"])
+        self.assertTrue(User.objects.get(username="carol").check_password("x" + PASSWORD))
+        self.assertNotIn(PASSWORD, str(list(AccessEvent.objects.values())))
 
     def test_nobody_writes_events(self):
         access.note(access.Action.LOGIN, self.alice)
