@@ -113,4 +113,6 @@ class Limit(models.Model):
     def __str__(self):
         if self.user_id is not None:
             return f"limits of {self.user}"
-        return f"limits of the group {self.group}" if self.group_id is not None else "everybody's"
+        if self.group_id is not None:
+            return f"limits of the group {self.group}"
+        return "limits of everybody"
