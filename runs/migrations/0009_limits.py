@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("auth", "0012_alter_user_first_name_max_length"),
-        ("runs", "0007_chain"),
+        ("runs", "0008_retention"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -63,7 +63,8 @@ def decide(run: Run, what: str, by: str, reason: str) -> Deletion:
             run.output_deleted = {"at": iso(deletion.at), "by": by, "reason": deletion.reason}
             # It is a part of the output.
             run.last_line = ""
-            run.save(update_fields=["output_deleted", "last_line"])
+            run.stored_bytes = 0
+            run.save(update_fields=["output_deleted", "last_line", "stored_bytes"])
     announce(run)
     return deletion
 

@@ -49,6 +49,11 @@ class Command(BaseCommand):
     def check_access(self, checkpoint: Checkpoint) -> int:
         if checkpoint.has_its_events():
             return 0
+        if checkpoint.is_forgotten():
+            self.stdout.write(
+                f"The access events of {checkpoint.day} are older than STREAMSITE_ACCESS_DAYS."
+            )
+            return 0
         self.stdout.write(f"The access events of {checkpoint.day} are not those that were there.")
         return 1
 
