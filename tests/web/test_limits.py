@@ -142,11 +142,11 @@ class RefusedTests(LimitCase):
         big, small = (make_run(self.alice, stored_bytes=size) for size in (900, 50))
         going = make_run(self.alice, Status.RUNNING, output_bytes=250, dropped={"bytes": 200})
         self.assert_refused(self.launch(), "1000\xa0bytes of output is kept", "Delete runs")
-        delete_run(small)
+        delete_run(small, "alice", "Test.")
         self.assertEqual(self.launch().status_code, 201)
         Run.objects.filter(pk=going.pk).update(output_bytes=300)
         self.assert_refused(self.launch())
-        delete_run(big)
+        delete_run(big, "alice", "Test.")
         self.assertEqual(self.standing("stored_bytes")["used"], 100)
 
     def test_deleting_gives_neither_launches_nor_printed_bytes_back(self):
