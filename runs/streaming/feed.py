@@ -49,7 +49,10 @@ class State:
         return cls(version, run.last_seq, run.is_final, run_json(run), is_deleted)
 
     def to_message(self) -> dict:
-        return dict(zip(self.__slots__, astuple(self), strict=True))
+        version, last_seq, is_final, run, is_deleted = astuple(self)
+        message = {"version": version, "last_seq": last_seq, "is_final": is_final, "run": run}
+        # Only where it is so: a process of the version before does not know the word.
+        return message | {"is_deleted": True} if is_deleted else message
 
     @classmethod
     def from_message(cls, message: dict) -> "State":
