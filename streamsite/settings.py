@@ -331,6 +331,9 @@ VIEWER_STALL_SECONDS = env_number("STREAMSITE_VIEWER_STALL_SECONDS", 30, low=1)
 VIEWER_RECHECK_SECONDS = env_number("STREAMSITE_VIEWER_RECHECK_SECONDS", 30, low=1)
 PING_SECONDS = 15
 
+# How long a shared link may live at most; 0: none can be made, and none works.
+SHARE_DAYS = env_number("STREAMSITE_SHARE_DAYS", 90)
+
 LOG_FORMAT = os.environ.get("STREAMSITE_LOG_FORMAT", "").strip() or "text"
 if LOG_FORMAT not in ("text", "json"):
     raise ImproperlyConfigured("STREAMSITE_LOG_FORMAT must be text or json.")

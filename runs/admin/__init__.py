@@ -4,5 +4,13 @@ from .access import AccessEventAdmin
 from .chunks import ChunkAdmin
 from .credentials import ApiTokenAdmin, SavedSecretAdmin
 from .runs import RunAdmin
+from .shares import ShareAdmin
 
-__all__ = ["AccessEventAdmin", "ApiTokenAdmin", "ChunkAdmin", "RunAdmin", "SavedSecretAdmin"]
+__all__ = [
+    "AccessEventAdmin",
+    "ApiTokenAdmin",
+    "ChunkAdmin",
+    "RunAdmin",
+    "SavedSecretAdmin",
+    "ShareAdmin",
+]

@@ -5,6 +5,7 @@ from .agent_session import AgentSession
 from .chunk import STREAM_CODES, STREAM_NAMES, Chunk, Stream
 from .credentials import ApiToken, SavedSecret
 from .run import Run, new_public_id
+from .share import Share
 from .status import ACTIVE, HELD, IS_ACTIVE, Status
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Chunk",
     "Run",
     "SavedSecret",
+    "Share",
     "Status",
     "Stream",
     "new_public_id",

@@ -5,7 +5,7 @@ from django.templatetags.static import static
 from django.urls import path
 from django.views.generic import RedirectView
 
-from . import account, pages, result_pages
+from . import account, pages, result_pages, shared, shares
 
 # Browsers ask for it where a page names no icon, as in the admin.
 icon = RedirectView.as_view(url=static("runs/icon.svg"))
@@ -25,6 +25,11 @@ urlpatterns = [
         result_pages.result_download,
         name="run-result-file",
     ),
+    path("runs/<str:public_id>/shares/", shares.shares, name="run-shares"),
+    path("runs/<str:public_id>/shares/<int:pk>/revoke/", shares.revoke, name="share-revoke"),
+    path("shared/<str:token>/", shared.page, name="shared"),
+    path("shared/<str:token>/results/<int:seq>/", shared.result_frame),
+    path("shared/<str:token>/results/<int:seq>/download", shared.result_download),
     path("account/", account.account, name="account"),
     path("account/tokens/", account.make_token, name="token-make"),
     path("account/tokens/<int:pk>/revoke/", account.revoke_token, name="token-revoke"),

@@ -15,7 +15,7 @@ from ..access import AccessEvent, Action, address_of, note, note_launch
 from ..examples import examples
 from ..execution import dispatch
 from ..kinds import KINDS, InvalidSpec, NotConfigured, check_configured, parse_spec
-from ..models import Run, Status
+from ..models import Run, Share, Status
 from ..streaming.deletion import delete_run
 from ..streaming.wire import run_dict
 from .forms import LaunchForm
@@ -132,21 +132,27 @@ def run_list(request):
 def run_page(request, public_id):
     run = _visible(request, public_id)
     note(Action.VIEW, request.user, address_of(request), run)
-    described = run_dict(run)
-    window = window_of(run, after=_seq(request, "after"), before=_seq(request, "before"))
-    context = {
+    may_change = run.may_be_changed_by(request.user)
+    more = {
+        "may_change": may_change,
+        "shares": Share.objects.usable().filter(run=run).count() if may_change else 0,
+        "exports": EXPORTS,
+    }
+    response = render(request, "runs/run.html", shown_run(request, run, run_dict(run)) | more)
+    patch_cache_control(response, no_store=True)
+    return response
+
+
+def shown_run(request, run: Run, described: dict) -> dict:
+    """What the page of a run shows to everybody who may see it."""
+    return {
         "run": run,
-        "window": window,
-        "may_change": run.may_be_changed_by(request.user),
+        "window": window_of(run, after=_seq(request, "after"), before=_seq(request, "before")),
         "programs": run.program if isinstance(run.program, list) else [run.program],
         "run_json": described,
         "tasks": described["tasks"],
         "seconds": described["duration"],
-        "exports": EXPORTS,
     }
-    response = render(request, "runs/run.html", context)
-    patch_cache_control(response, no_store=True)
-    return response
 
 
 @login_required

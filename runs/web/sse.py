@@ -12,13 +12,15 @@ from django.conf import settings
 
 from .. import logs, metrics
 from ..access import Action
+from ..models import Run
 from ..streaming.database import read
 from ..streaming.follow import Changed, Ended, Gone, Idle, Output, follow
 from ..streaming.wire import Batch
-from .errors import NO_SUCH_RUN, ApiError
+from .errors import NO_SUCH_LINK, NO_SUCH_RUN, ApiError
 from .exchange import Exchange
 from .frames import end_of
-from .identity import Identity, visible_run
+from .guest import told_to
+from .identity import Identity, identify_guest, visible_run
 from .noting import note_soon
 from .watching import BadCursor, Shared, first_to_end, parse_cursor, until_refused
 
@@ -81,6 +83,19 @@ async def events(exchange: Exchange, run_id: str) -> None:
     run = await read(visible_run, identity.user, run_id)
     if run is None:
         raise ApiError("not_found", NO_SUCH_RUN)
+    await _events(exchange, identity, run)
+
+
+async def shared_events(exchange: Exchange, token: str) -> None:
+    """The same for whoever holds a shared link."""
+    exchange.allow("GET", "HEAD")
+    identity = await read(identify_guest, token)
+    if identity is None:
+        raise ApiError("not_found", NO_SUCH_LINK)
+    await _events(exchange, identity, identity.user.share.run)
+
+
+async def _events(exchange: Exchange, identity: Identity, run: Run) -> None:
     cursor = exchange.header("last-event-id") or exchange.query().get("after", [""])[-1]
     if cursor == "end":
         await exchange.respond(204, [])  # which tells EventSource to stop
@@ -97,7 +112,7 @@ async def events(exchange: Exchange, run_id: str) -> None:
     note_soon(Action.WATCH, *who, after=after, by="sse")
     seen = Seen(after)
     try:
-        await stream(exchange, identity, run_id, _pieces(run.pk, after, seen))
+        await stream(exchange, identity, run.public_id, _pieces(run.pk, after, seen, identity.user))
     finally:
         note_soon(Action.WATCHED, *who, after=after, to=seen.seq, by="sse")
 
@@ -109,7 +124,7 @@ class Seen:
     seq: int
 
 
-async def _pieces(run_pk: int, after: int, seen: Seen) -> AsyncIterator[bytes]:
+async def _pieces(run_pk: int, after: int, seen: Seen, user) -> AsyncIterator[bytes]:
     async with aclosing(follow(run_pk, after, settings.PING_SECONDS)) as items:
         async for item in items:
             match item:
@@ -118,7 +133,7 @@ async def _pieces(run_pk: int, after: int, seen: Seen) -> AsyncIterator[bytes]:
                         yield _chunks(batch)
                         seen.seq = batch.last_seq
                 case Changed(run):
-                    yield b"event: status\ndata: %b\n\n" % run
+                    yield b"event: status\ndata: %b\n\n" % told_to(user, run)
                 case Idle():
                     yield PING
                 case Ended(run):

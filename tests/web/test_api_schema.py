@@ -17,6 +17,8 @@ NAMED_BY_CONTRACT = {
     "/api/runs/{run_id}/marks": {"get"},
     "/api/runs/{run_id}/search": {"get"},
     "/api/runs/{run_id}/access": {"get"},
+    "/api/runs/{run_id}/shares": {"get", "post"},
+    "/api/runs/{run_id}/shares/{share_id}": {"delete"},
     "/api/search": {"get"},
     "/api/runs/{run_id}/cancel": {"post"},
     "/api/runs/{run_id}/rerun": {"post"},
