@@ -10,7 +10,15 @@ from ninja.errors import ValidationError
 
 from ..kinds import InvalidSpec, NotConfigured
 from ..streaming.needles import BadNeedle
-from . import api_chunks, api_outline, api_runs, api_schema, api_search, api_shares
+from . import (
+    api_chunks,
+    api_compare,
+    api_outline,
+    api_runs,
+    api_schema,
+    api_search,
+    api_shares,
+)
 from .api_input import QueryParser
 from .errors import (
     ApiError,
@@ -88,6 +96,7 @@ api.add_router("", api_chunks.router)
 api.add_router("", api_outline.router)
 api.add_router("", api_search.router)
 api.add_router("", api_shares.router)
+api.add_router("", api_compare.router)
 
 
 # --- how calls fail ------------------------------------------------------------

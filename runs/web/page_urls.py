@@ -5,7 +5,7 @@ from django.templatetags.static import static
 from django.urls import path
 from django.views.generic import RedirectView
 
-from . import account, pages, result_pages, shared, shares
+from . import account, compare, pages, result_pages, shared, shares
 
 # Browsers ask for it where a page names no icon, as in the admin.
 icon = RedirectView.as_view(url=static("runs/icon.svg"))
@@ -25,6 +25,8 @@ urlpatterns = [
         result_pages.result_download,
         name="run-result-file",
     ),
+    path("runs/<str:public_id>/compare/", compare.choose, name="run-compare"),
+    path("runs/<str:public_id>/compare/<str:other_id>/", compare.page, name="run-compared"),
     path("runs/<str:public_id>/shares/", shares.shares, name="run-shares"),
     path("runs/<str:public_id>/shares/<int:pk>/revoke/", shares.revoke, name="share-revoke"),
     path("shared/<str:token>/", shared.page, name="shared"),

@@ -19,6 +19,7 @@ NAMED_BY_CONTRACT = {
     "/api/runs/{run_id}/access": {"get"},
     "/api/runs/{run_id}/shares": {"get", "post"},
     "/api/runs/{run_id}/shares/{share_id}": {"delete"},
+    "/api/runs/{run_id}/compare/{other_id}": {"get"},
     "/api/search": {"get"},
     "/api/runs/{run_id}/cancel": {"post"},
     "/api/runs/{run_id}/rerun": {"post"},
