@@ -42,6 +42,8 @@ class Action(models.TextChoices):
     SHARE_MADE = "share_made", "Made a shared link"
     SHARE_USED = "share_used", "Opened a shared link"
     SHARE_REVOKED = "share_revoked", "Revoked a shared link"
+    WEBHOOK_SAVED = "webhook_saved", "Saved a webhook"
+    WEBHOOK_DELETED = "webhook_deleted", "Deleted a webhook"
 
 
 class AccessEvent(models.Model):

@@ -5,12 +5,15 @@ from .chunks import ChunkAdmin
 from .credentials import ApiTokenAdmin, SavedSecretAdmin
 from .runs import RunAdmin
 from .shares import ShareAdmin
+from .webhooks import DeliveryAdmin, WebhookAdmin
 
 __all__ = [
     "AccessEventAdmin",
     "ApiTokenAdmin",
     "ChunkAdmin",
+    "DeliveryAdmin",
     "RunAdmin",
     "SavedSecretAdmin",
     "ShareAdmin",
+    "WebhookAdmin",
 ]

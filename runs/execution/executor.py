@@ -14,6 +14,7 @@ from ..streaming.feed import announce, feeds
 from ..streaming.recorder import Recorder
 from .carrier import Carrier
 from .recovery import Contact, take_over_expired, take_over_runs
+from .webhooks import Deliverer
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Executor:
         self._most_of_one = limit - limit // 10
         self._contact = Contact(settings.LEASE_SECONDS)
         self._strays: set[int] = set()
+        self._deliverer = Deliverer()
         self._recorder = Recorder(feeds.deliver)
         self._carriers: dict[int, Carrier] = {}
         self._carrying: set[asyncio.Task] = set()
@@ -73,6 +75,7 @@ class Executor:
             (self._renew, settings.LEASE_SECONDS / 4),
             (self._check_stalls, max(settings.STALL_SECONDS / 3, 0.05)),
             (self._sweep, SWEEP_SECONDS),
+            (self._deliverer.look, LOOK_SECONDS),
         ]
         if self._is_shared:
             repeated.append((self._take_over_expired, LOOK_SECONDS))
@@ -92,6 +95,7 @@ class Executor:
         for task in [*self._side_tasks, *self._carrying]:
             task.cancel()
         await asyncio.gather(*self._side_tasks, *self._carrying, return_exceptions=True)
+        await self._deliverer.stop()
         await self._recorder.close()
         await self.backend.close()
 

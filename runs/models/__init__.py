@@ -7,6 +7,7 @@ from .credentials import ApiToken, SavedSecret
 from .run import Run, new_public_id
 from .share import Share
 from .status import ACTIVE, HELD, IS_ACTIVE, Status
+from .webhook import Delivery, Webhook
 
 __all__ = [
     "ACTIVE",
@@ -18,10 +19,12 @@ __all__ = [
     "AgentSession",
     "ApiToken",
     "Chunk",
+    "Delivery",
     "Run",
     "SavedSecret",
     "Share",
     "Status",
     "Stream",
+    "Webhook",
     "new_public_id",
 ]

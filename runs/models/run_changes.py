@@ -15,6 +15,7 @@ from .. import kinds, signing
 from ..fields import seal
 from .credentials import SavedSecret
 from .status import HELD, IS_ACTIVE, Status
+from .webhook import Delivery
 
 
 class RunQuerySet(models.QuerySet):
@@ -228,12 +229,14 @@ class RunQuerySet(models.QuerySet):
                 env_sealed="",
             )
             if ended:
-                self._sign(run.pk)
+                self._seal(run.pk)
         return ended == 1 or self.filter(pk=run.pk, epoch=run.epoch, status=status).exists()
 
-    def _sign(self, pk: int) -> None:
+    def _seal(self, pk: int) -> None:
         run = self.get(pk=pk)
         self.filter(pk=pk).update(signature=signing.sign(run.statement()))
+        # In the same transaction: whoever waits for the end is told of it, whatever dies.
+        Delivery.objects.of_end(run)
 
     def request_cancel(self, run) -> bool:
         """Ask for a run's end; a queued one ends here. False if it is final already."""
@@ -247,7 +250,7 @@ class RunQuerySet(models.QuerySet):
                 env_sealed="",
             )
             if ended:
-                self._sign(run.pk)
+                self._seal(run.pk)
         if ended:
             return True
         # Two people may cancel at once; the first one's time stays.

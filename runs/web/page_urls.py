@@ -5,7 +5,7 @@ from django.templatetags.static import static
 from django.urls import path
 from django.views.generic import RedirectView
 
-from . import account, compare, pages, result_pages, shared, shares
+from . import account, compare, pages, result_pages, shared, shares, webhooks
 
 # Browsers ask for it where a page names no icon, as in the admin.
 icon = RedirectView.as_view(url=static("runs/icon.svg"))
@@ -37,6 +37,10 @@ urlpatterns = [
     path("account/tokens/<int:pk>/revoke/", account.revoke_token, name="token-revoke"),
     path("account/secrets/", account.save_secret, name="secret-save"),
     path("account/secrets/<int:pk>/delete/", account.delete_secret, name="secret-delete"),
+    path("account/webhook/", webhooks.webhook, name="webhook"),
+    path("account/webhook/secret/", webhooks.new_secret, name="webhook-secret"),
+    path("account/webhook/test/", webhooks.test, name="webhook-test"),
+    path("account/webhook/delete/", webhooks.delete, name="webhook-delete"),
     path("account/password/", account.PasswordChange.as_view(), name="password_change"),
     path(
         "accounts/login/",
