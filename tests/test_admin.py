@@ -57,7 +57,7 @@ class EntranceTests(TestCase):
         [app] = page.context["app_list"]
         self.assertEqual(
             sorted(model["object_name"] for model in app["models"]),
-            ["AccessEvent", "Chunk", "Run", "SavedSecret"],
+            ["AccessEvent", "Chunk", "Delivery", "Run", "SavedSecret", "Share"],
         )
         self.assertEqual(self.client.get(url(RUNS)).status_code, 200)
         self.assertEqual(self.client.get(url(CHUNKS)).status_code, 200)
@@ -94,7 +94,11 @@ class GroupTests(TestCase):
         auditors.make_group(apps, None)
         group = Group.objects.get(name="Auditors")
         names = sorted(p.codename for p in group.permissions.all())
-        self.assertEqual(names, ["view_accessevent", "view_chunk", "view_run", "view_savedsecret"])
+        self.assertEqual(
+            names,
+            ["view_accessevent", "view_chunk", "view_delivery", "view_run", "view_savedsecret",
+             "view_share"],
+        )  # fmt: skip
         self.assertEqual(Permission.objects.filter(codename="view_run").count(), 1)
         auditors.delete_group(apps, None)
         self.assertFalse(Group.objects.filter(name="Auditors").exists())
