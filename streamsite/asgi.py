@@ -15,6 +15,7 @@ django.setup(set_prefix=False)
 
 from runs.execution import dispatch  # noqa: E402
 from runs.web import routing  # noqa: E402
+from streamsite.process import prepare_process  # noqa: E402
 
 REQUESTS = ThreadPoolExecutor(settings.REQUEST_THREADS, "request")
 
@@ -52,6 +53,7 @@ async def lifespan(scope, receive, send):
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
+            prepare_process()
             await dispatch.attach()
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":

@@ -4,9 +4,7 @@ import asyncio
 import errno
 import logging
 import os
-import resource
 import signal
-import sys
 from contextlib import contextmanager, suppress
 from functools import partial
 
@@ -34,6 +32,7 @@ from streamsite.connections import (
     WebSocket,
     WebSockets,
 )
+from streamsite.process import prepare_process
 
 logger = logging.getLogger("streamsite.server")
 reactor = daphne.server.reactor
@@ -272,16 +271,6 @@ class Server(daphne.server.Server):
     def _check_stalls(self):
         self.stall_watch.check()
         reactor.callLater(min(2, self.stall_watch.stall_seconds / 4), self._check_stalls)
-
-
-def prepare_process() -> None:
-    """What every process needs in which an event loop and busy threads live together."""
-    # 5 ms, the default, is how long each busy thread keeps the event loop waiting:
-    # p99 beside a program that floods its output was 120 ms, with this 40 ms.
-    sys.setswitchinterval(0.0005)
-    # Many systems begin with 1,024 files for a process, which is fewer viewers than come.
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def serve(host, port, *, on_start=None, on_stop=None, ready=None, application=None):

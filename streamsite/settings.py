@@ -86,6 +86,8 @@ def postgresql(url: str) -> dict:
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,
+        # What asks for it is prepared, see runs/streaming/storing.py.
+        "prepare_threshold": 5,
         **found.get("OPTIONS", {}),
     }
     return found
@@ -121,6 +123,8 @@ INSTALLED_APPS = [
     "daphne",
     "channels",
     "streamsite.apps.Admin",
+    # Before auth: its createsuperuser and changepassword are ours, which are noted.
+    "runs",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -130,7 +134,6 @@ INSTALLED_APPS = [
     "ninja",
     "axes",
     "streamsite.apps.Streamsite",
-    "runs",
 ]
 
 MIDDLEWARE = [
@@ -195,6 +198,8 @@ SQLITE = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
         "init_command": (
+            # First, and heard by a new file only: deleting gives space back, see README.
+            "PRAGMA auto_vacuum=INCREMENTAL;"
             "PRAGMA journal_mode=WAL;"
             f"PRAGMA synchronous={SQLITE_SYNCHRONOUS};"
             "PRAGMA cache_size=-2000;"
@@ -327,6 +332,8 @@ GRACE_SECONDS = env_number("STREAMSITE_GRACE_SECONDS", 30)
 REQUEST_THREADS = int(env_number("STREAMSITE_REQUEST_THREADS", 8, low=1))
 # Where a worker serves /metrics and /health: a port, or host:port.
 WORKER_METRICS = os.environ.get("STREAMSITE_WORKER_METRICS", "").strip()
+# How long access events are kept; 0: for ever.
+ACCESS_DAYS = env_number("STREAMSITE_ACCESS_DAYS", 0)
 VIEWER_STALL_SECONDS = env_number("STREAMSITE_VIEWER_STALL_SECONDS", 30, low=1)
 VIEWER_RECHECK_SECONDS = env_number("STREAMSITE_VIEWER_RECHECK_SECONDS", 30, low=1)
 PING_SECONDS = 15

@@ -57,7 +57,18 @@ class EntranceTests(TestCase):
         [app] = page.context["app_list"]
         self.assertEqual(
             sorted(model["object_name"] for model in app["models"]),
-            ["AccessEvent", "Chunk", "Delivery", "Run", "SavedSecret", "Share"],
+            [
+                "AccessEvent",
+                "Chunk",
+                "Deletion",
+                "Delivery",
+                "Hold",
+                "Limit",
+                "RetentionRule",
+                "Run",
+                "SavedSecret",
+                "Share",
+            ],
         )
         self.assertEqual(self.client.get(url(RUNS)).status_code, 200)
         self.assertEqual(self.client.get(url(CHUNKS)).status_code, 200)
@@ -94,11 +105,19 @@ class GroupTests(TestCase):
         auditors.make_group(apps, None)
         group = Group.objects.get(name="Auditors")
         names = sorted(p.codename for p in group.permissions.all())
-        self.assertEqual(
-            names,
-            ["view_accessevent", "view_chunk", "view_delivery", "view_run", "view_savedsecret",
-             "view_share"],
-        )  # fmt: skip
+        models = [
+            "accessevent",
+            "chunk",
+            "deletion",
+            "delivery",
+            "hold",
+            "limit",
+            "retentionrule",
+            "run",
+            "savedsecret",
+            "share",
+        ]
+        self.assertEqual(names, [f"view_{model}" for model in models])
         self.assertEqual(Permission.objects.filter(codename="view_run").count(), 1)
         auditors.delete_group(apps, None)
         self.assertFalse(Group.objects.filter(name="Auditors").exists())

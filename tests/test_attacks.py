@@ -103,7 +103,7 @@ class Races(TransactionTestCase):
         run = make_run(self.people.alice)
 
         def delete_meanwhile(request, optional=False):
-            delete_run(Run.objects.get(pk=run.pk))
+            delete_run(Run.objects.get(pk=run.pk), "alice", "Test.")
             return {}
 
         client = Client(raise_request_exception=False)
@@ -116,7 +116,7 @@ class Races(TransactionTestCase):
         run = make_run(self.people.alice, chunks=["a" * BIG, "b" * BIG, "c" * BIG])
         pieces = export(run, "json")
         next(pieces), next(pieces)
-        delete_run(Run.objects.get(pk=run.pk))
+        delete_run(Run.objects.get(pk=run.pk), "alice", "Test.")
         whole = False
         try:
             whole = b"".join(pieces).endswith(b"]}\n")

@@ -19,7 +19,7 @@ from django.db import connection
 from django.test import SimpleTestCase, TransactionTestCase, override_settings
 
 from runs.management.terminal import Pace, Progress, Screen
-from runs.models import Run, SavedSecret, Status
+from runs.models import Limit, Run, SavedSecret, Status
 from runs.streaming.exports import FORMATS, export
 from tests.factories import make_run
 from tests.people import make_user
@@ -53,6 +53,11 @@ class LaunchTests(TransactionTestCase):
     def setUp(self):
         level = logging.getLogger().level
         self.addCleanup(logging.getLogger().setLevel, level)
+
+    def test_beyond_a_limit_it_says_so(self):
+        Limit.objects.create(user=make_admin(), launches_per_hour=0)
+        with self.assertRaisesMessage(CommandError, "Your limit of launches per hour is 0"):
+            run_command("launch", "command", "true")
 
     def test_output_and_exit_code_are_the_programs(self):
         admin = make_admin()

@@ -10,9 +10,9 @@ from unittest import skipUnless
 from django.db import connection
 from django.test import TestCase
 
-from runs.models import Chunk, Run, Status
-from runs.streaming import feed, follow, marks, outline, reading, recorder, searching
-from runs.streaming.storing import Work, store
+from runs.models import Chunk, Run, Status, standings_of
+from runs.streaming import feed, follow, marks, outline, reading, recorder, searching, storing
+from runs.streaming.storing import Work
 from runs.web import listing, metrics, run_list
 from runs.web.search import PAGE, search_for, search_output
 from tests.factories import make_run
@@ -104,8 +104,26 @@ class PlanTests(TestCase):
     def test_a_store_finds_the_rows_of_its_runs_by_their_keys(self):
         rows = [(1, 0, 0, "o", 0, "x\n", None)]
         work = Work(self.held.pk, 1, 0, rows, 2, "x")
-        self.assert_by_index("runs_run_pkey", store, [work], sorts=True)
+        # A cursor of psycopg's own: Django sees no statement.
+        plan = self.plan(storing._STORE_FEW, storing._given([work]))
+        self.assertIn("using runs_run_pkey", plan)
+        self.assertNotIn("Seq Scan", plan)
+        self.assertEqual(storing.store([work]), set())
         self.assertEqual(Chunk.objects.of(self.held.pk).count(), 1)
+
+    def test_a_store_of_few_rows_is_planned_once(self):
+        work = Work(self.held.pk, 1, 0, [(1, 0, 0, "o", 0, "x\n", None)], 2, "x")
+        storing.store([work])
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT statement FROM pg_prepared_statements")
+            (statement,) = cursor.fetchone()
+        self.assertIn("INSERT INTO runs_chunk", statement)
+
+    def test_what_limits_look_at_is_summed_up_by_indexes(self):
+        for name in (QUEUE, "usage_of_owner"):
+            # Who has launched a lot, long ago.
+            self.assert_by_index(name, standings_of, self.people.root, Run.objects)
+        self.assert_by_index(QUEUE, Run.objects.count_output, "us", sorts=True)
 
     def test_a_page_of_the_list_comes_in_its_order(self):
         alice, auditor = self.people.alice, self.people.auditor

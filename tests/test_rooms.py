@@ -16,9 +16,9 @@ MAY = {
     "signing": set(),
     "targets": set(),
     "metrics": set(),
-    "access": {"metrics"},
+    "access": {"metrics", "signing"},
     "models": {"kinds", "access", "signing"},
-    "streaming": {"models", "logs", "metrics"},
+    "streaming": {"models", "access", "logs", "metrics"},
     "execution": {
         "sandboxes",
         "streaming",

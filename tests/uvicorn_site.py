@@ -10,7 +10,8 @@ class Uvicorn(Web):
     ready = "running on"
 
     def arguments(self) -> list[str]:
-        return ["-m", "uvicorn", "streamsite.asgi:application", "--no-access-log"]
+        return ["-m", "uvicorn", "streamsite.asgi:application", "--no-access-log",
+                "--ws-per-message-deflate", "false"]  # fmt: skip
 
 
 def uvicorn(cluster: Cluster, **environment: str) -> Uvicorn:

@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import reverse
+from django.utils.html import format_html
 
 from ..models import Run
 
@@ -22,6 +23,10 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request, obj=None):
         return False
+
+
+def run_link(public_id: str):
+    return public_id and format_html('<a href="/runs/{}/">{}</a>', public_id, public_id)
 
 
 def page_url(run: Run) -> str:

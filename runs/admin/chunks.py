@@ -8,6 +8,7 @@ from django.db.models.functions import Left
 from django.urls import reverse
 from django.utils.html import format_html
 
+from ..access import Action, address_of, note_once
 from ..models import Chunk, Run
 from .base import ReadOnlyAdmin
 
@@ -65,6 +66,19 @@ class ChunkAdmin(ReadOnlyAdmin):
 
     def get_changelist(self, request, **kwargs):
         return ChunkList
+
+    def changelist_view(self, request, extra_context=None):
+        response = super().changelist_view(request, extra_context)
+        if found := getattr(response, "context_data", {}).get("cl"):
+            # Of all runs' chunks: who saw them, and of which runs.
+            runs = {chunk.run_id: chunk.run for chunk in found.result_list}
+            for run in runs.values():
+                note_once(Action.VIEW, request.user, address_of(request), run, by="admin")
+        return response
+
+    def render_change_form(self, request, context, obj=None, **kwargs):
+        note_once(Action.VIEW, request.user, address_of(request), obj.run, by="admin", to=obj.seq)
+        return super().render_change_form(request, context, obj=obj, **kwargs)
 
     def lookup_allowed(self, lookup, value, request):
         return lookup in self.lookups

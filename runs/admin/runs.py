@@ -9,11 +9,12 @@ from django.db.models import Q, TextField
 from django.db.models.functions import Cast
 from django.http import StreamingHttpResponse
 from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
-from ..access import Action, address_of, note
+from ..access import Action, address_of, note, note_once
 from ..execution import dispatch
-from ..models import Run
+from ..models import Hold, Run
 from ..streaming import database
 from ..streaming.exports import FORMATS, export
 from ..streaming.wire import duration
@@ -51,6 +52,7 @@ class RunAdmin(ReadOnlyAdmin):
             "exit_codes", "tasks", "stalled", "size", "line_count", "dropped", "masked",
         )}),
         ("Proof", {"fields": ("checked_at", "check_found", "chain", "signature")}),
+        ("Kept", {"fields": ("output_deletion", "held")}),
         ("Who executed it", {"fields": (
             "sandbox", "sandbox_id", "executor", "epoch", "lease_until",
         )}),
@@ -81,6 +83,10 @@ class RunAdmin(ReadOnlyAdmin):
 
     def has_cancel_permission(self, request) -> bool:
         return request.user.is_superuser
+
+    def render_change_form(self, request, context, obj=None, **kwargs):
+        note_once(Action.VIEW, request.user, address_of(request), obj, by="admin")
+        return super().render_change_form(request, context, obj=obj, **kwargs)
 
     # --- columns and fields ----------------------------------------------------
 
@@ -130,6 +136,17 @@ class RunAdmin(ReadOnlyAdmin):
         chunks = f"{run.last_seq:,} chunks"
         return format_html('<a href="{}">{}</a>', chunks_url(run), chunks)
 
+    @admin.display(description="output")
+    def output_deletion(self, run):
+        return run.output_deletion or "Stored."
+
+    @admin.display(description="legal hold")
+    def held(self, run):
+        holds = ((hold_url(hold), f"{hold}: {hold.reason}") for hold in Hold.objects.of(run))
+        listed = format_html_join(" · ", '<a href="{}">{}</a>', holds)
+        place = f"{reverse('admin:runs_hold_add')}?run={run.public_id}"
+        return listed or format_html('None. <a href="{}">Place one</a>', place)
+
     # --- actions ---------------------------------------------------------------
 
     @admin.action(description="Export selected runs (ndjson)", permissions=["view"])
@@ -156,6 +173,10 @@ class RunAdmin(ReadOnlyAdmin):
         if over:
             text += f" {count(over, 'run')} had already ended."
         self.message_user(request, text, messages.SUCCESS if asked else messages.WARNING)
+
+
+def hold_url(hold: Hold) -> str:
+    return reverse("admin:runs_hold_change", args=[hold.pk])
 
 
 async def export_each(runs) -> AsyncIterator[bytes]:

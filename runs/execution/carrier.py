@@ -238,7 +238,7 @@ class Carrier:
             if pieces is None:
                 await recording.append(drafting.end())
                 return
-            drafts = [draft for piece in pieces for draft in self._drafts(piece, drafting)]
+            drafts = self._drafts(pieces, drafting)
             now = time.monotonic()
             drafts += drafting.release(now)
             if pieces:
@@ -249,13 +249,18 @@ class Carrier:
             if recording.cap.reached and settings.OUTPUT_CAP_ENDS_RUN:
                 self.end(Status.FAILED, "The run printed more than the output cap allows.")
 
-    def _drafts(self, piece: Piece, drafting: Drafting) -> list[Draft]:
-        data = piece.data.decode() if piece.data is not None else None
-        drafts = drafting.feed(piece.task, piece.stream, piece.text, data, piece.at)
-        if piece.stream == "error":
-            self._raised = f"The program raised {traceback_end(drafts[0].text)}."
-        elif self.run.kind == "agent":
-            self._raised = next(filter(None, map(agent_error, drafts)), self._raised)
+    def _drafts(self, pieces: list[Piece], drafting: Drafting) -> list[Draft]:
+        pieces = [
+            piece if piece.data is None else piece._replace(data=piece.data.decode())
+            for piece in pieces
+        ]
+        drafts: list[Draft] = []
+        for piece, of_piece in zip(pieces, drafting.feed_all(pieces), strict=True):
+            drafts += of_piece
+            if piece.stream == "error":
+                self._raised = f"The program raised {traceback_end(of_piece[0].text)}."
+            elif self.run.kind == "agent":
+                self._raised = next(filter(None, map(agent_error, of_piece)), self._raised)
         return drafts
 
     async def check_stall(self) -> None:

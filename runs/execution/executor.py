@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable
 from django.conf import settings
 
 from .. import metrics
-from ..models import ACTIVE, Run, Status
+from ..models import ACTIVE, Run, Status, Usage
 from ..sandboxes.base import Backend
 from ..streaming import database
 from ..streaming.feed import announce, feeds
 from ..streaming.recorder import Recorder
+from ..streaming.retention import retain
 from .carrier import Carrier
 from .recovery import Contact, take_over_expired, take_over_runs
 from .webhooks import Deliverer
@@ -23,7 +24,11 @@ LOOK_SECONDS = 1.0
 # Where jobs tell of runs this finds those whose job was lost.
 SHARED_LOOK_SECONDS = 3.0
 STOP_SECONDS = 8.0
+# What is printed beyond a limit until the next look is kept all the same.
+LIMIT_SECONDS = 2.0
+FORGET_SECONDS = 600.0
 SWEEP_SECONDS = 60.0
+RETAIN_SECONDS = 3600.0
 
 
 class Executor:
@@ -75,10 +80,14 @@ class Executor:
             (self._renew, settings.LEASE_SECONDS / 4),
             (self._check_stalls, max(settings.STALL_SECONDS / 3, 0.05)),
             (self._sweep, SWEEP_SECONDS),
+            (self._keep_limits, LIMIT_SECONDS),
+            (self._forget_usage, FORGET_SECONDS),
             (self._deliverer.look, LOOK_SECONDS),
         ]
         if self._is_shared:
             repeated.append((self._take_over_expired, LOOK_SECONDS))
+        else:
+            repeated.append((retain, RETAIN_SECONDS))
         self._side_tasks = [
             asyncio.create_task(_forever(what, seconds), name=what.__name__)
             for what, seconds in repeated
@@ -247,6 +256,22 @@ class Executor:
         """Kill sandboxes that outlived their run, wherever it was carried."""
         if self.backend.can_attach and (killed := await self.backend.sweep(await self._living())):
             log.warning("%d sandboxes had outlived their runs.", killed)
+
+    async def _keep_limits(self) -> None:
+        """Count what is printed; end runs that go on although their owner's limit is reached."""
+        if not self._carriers:
+            return
+        # Runs that print nothing use nothing, and may go on.
+        printed = await database.write(Run.objects.count_output, self.name)
+        if not printed:
+            return
+        over = await database.read(Run.objects.beyond_limits, printed)
+        for run_pk, sentence in over.items():
+            if carrier := self._carriers.get(run_pk):
+                carrier.end(Status.FAILED, f"The run was ended. {sentence}")
+
+    async def _forget_usage(self) -> None:
+        await database.write(Usage.objects.forget)
 
     async def _check_stalls(self) -> None:
         for carrier in list(self._carriers.values()):

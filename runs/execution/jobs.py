@@ -14,6 +14,7 @@ from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateWorker
 from procrastinate.jobs import Status
 
+from ..streaming.retention import retain
 from .executor import Executor
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,13 @@ async def clean_jobs(context, timestamp: int) -> None:
     for job in await app.job_manager.get_stalled_jobs():
         # Its run is somebody's by its lease; the row only has to end.
         await app.job_manager.finish_job(job, status=Status.FAILED, delete_job=True)
+
+
+@app.periodic(cron="7 * * * *")
+@app.task(name="runs.retain", queue=QUEUE, queueing_lock="retain")
+async def delete_what_is_due(timestamp: int) -> None:
+    """Retention, in one worker; what it leaves when it is stopped the next one goes on with."""
+    await retain()
 
 
 def defer(run_pk: int) -> None:

@@ -1,6 +1,7 @@
 """What the commands share: a run shown in a terminal, and how it ends there."""
 
 import asyncio
+import getpass
 import os
 import signal
 import sys
@@ -13,13 +14,21 @@ from django.core.management.base import CommandError
 from django.db import connection
 from django.template.defaultfilters import filesizeformat
 
-from ..models import Run
+from ..models import Deletion, Run
 from ..streaming import database
 from ..streaming.follow import Ended, Gone, Output, follow
 
 # As timeout(1), the shell and sysexits.h have them.
 EXIT_CODES = {"timed_out": 124, "cancelled": 130, "lost": 70}
 INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
+
+
+def system_user() -> str:
+    """Who runs this command, as the operating system knows them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def require_database() -> None:
@@ -33,6 +42,8 @@ def require_database() -> None:
 def stored_run(public_id: str) -> Run:
     require_database()
     run = Run.objects.filter(public_id=public_id).first()
+    if deletion := run is None and Deletion.objects.filter(public_id=public_id).last():
+        raise CommandError(deletion.sentence, returncode=2)
     if run is None:
         raise CommandError(
             f"There is no run {public_id!r}. Its id is the last part of its page's address.",
@@ -146,12 +157,18 @@ async def show_run(run: Run, screen: Screen, after: int = 0, speed: float = 0) -
                 await _show_paced(screen, chunks, pace)
         elif isinstance(item, Ended):
             ended = orjson.loads(item.run)
+            if ended["output_deleted"]:
+                await asyncio.to_thread(screen.remark, await database.read(_output_deletion, run))
             if ended["error"]:
                 await asyncio.to_thread(screen.remark, ended["error"])
             return exit_code(ended)
         elif isinstance(item, Gone):
             break
     raise CommandError("The run was deleted; nothing of it is left to show.")
+
+
+def _output_deletion(run: Run) -> str:
+    return Run.objects.get(pk=run.pk).output_deletion
 
 
 async def _show_paced(screen: Screen, chunks: list[dict], pace: Pace) -> None:

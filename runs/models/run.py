@@ -1,7 +1,6 @@
 """A run: what was launched, and what has become of it."""
 
 import secrets
-from datetime import UTC
 
 from django.conf import settings
 from django.db import models
@@ -11,6 +10,7 @@ from django.db.models.functions import Now
 from .. import kinds, signing
 from ..fields import SealedField, unseal
 from .run_changes import RunQuerySet
+from .statement import FIRST, VERSION, digest_of, statement_of
 from .status import ACTIVE, Status
 
 
@@ -66,6 +66,11 @@ class Run(models.Model):
     last_seq = models.BigIntegerField(default=0)
     line_count = models.BigIntegerField(default=0)
     output_bytes = models.BigIntegerField(default=0)
+    # How much of output_bytes is counted as usage of the owner, see usage.py.
+    output_counted = models.BigIntegerField(null=True, editable=False)
+    # What is kept of it, once the run has ended. Apart from output_bytes, so that summing
+    # it up has an index and storing output need not touch one.
+    stored_bytes = models.BigIntegerField(null=True, editable=False)
     last_line = models.CharField(max_length=200, blank=True, default="")
     dropped = models.JSONField(null=True)
     # How far each task's stdout and stderr was consumed, {"0:stdout": [lines, chars]}:
@@ -81,6 +86,8 @@ class Run(models.Model):
     )
     checked_at = models.DateTimeField(null=True, help_text="When `verify` looked last.")
     check_found = models.CharField(max_length=200, blank=True, default="")
+    # {"at", "by", "reason"} once its output is deleted; the row, its chain and signature stay.
+    output_deleted = models.JSONField(null=True)
     # Why a starting run waits, for as long as it does.
     waiting_for = models.CharField(max_length=300, blank=True, default="")
 
@@ -95,6 +102,14 @@ class Run(models.Model):
                 condition=Q(status__in=["queued", "starting", "running"]),
             ),
             models.Index(fields=["-created_at"], name="run_admin_by_date"),
+            # Without columns that the recorder writes, or each of its updates would touch them.
+            models.Index(fields=["finished_at"], name="run_record_retention"),
+            models.Index(
+                fields=["finished_at"],
+                name="run_output_retention",
+                condition=Q(output_deleted__isnull=True),
+            ),
+            models.Index(fields=["owner", "stored_bytes"], name="run_stored_of_owner"),
         ]
 
     def __str__(self):
@@ -108,27 +123,28 @@ class Run(models.Model):
         """Owner and superusers act; auditors only look."""
         return user.is_active and (user.is_superuser or self.owner_id == user.pk)
 
-    def statement(self) -> bytes:
-        """What is signed when the run has ended: what it was, when, how it ended, and the
-        chain over all that it printed. Canonical JSON, version 1."""
-        times = {
-            # As run_dict() has them, so that an export says all that is signed.
-            name: moment
-            and f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
-            for name, moment in (
-                ("created_at", self.created_at),
-                ("started_at", self.started_at),
-                ("finished_at", self.finished_at),
-            )
-        }
-        names = ("kind", "program", "status", "exit_code", "last_seq", "chain", "dropped")
-        said = {name: getattr(self, name) for name in names}
-        return signing.canonical(
-            {"statement": 1, "id": self.public_id, "owner": self.owner_name, **said, **times}
-        )
+    @property
+    def program_sha256(self) -> str:
+        return digest_of(self.program)
+
+    def statement(self, version: int = VERSION) -> bytes:
+        """What is signed when the run has ended, see statement_of()."""
+        named = {"statement": version, "program_sha256": self.program_sha256}
+        if version == FIRST:
+            named = {"statement": version, "program": self.program}
+        return statement_of(self, named)
 
     def is_signed(self) -> bool:
-        return signing.is_signed(self.statement(), self.signature)
+        versions = (VERSION, FIRST)
+        return any(signing.is_signed(self.statement(n), self.signature) for n in versions)
+
+    @property
+    def output_deletion(self) -> str:
+        """A sentence about when, by whom and why its output was deleted, "" while it is kept."""
+        if not (told := self.output_deleted):
+            return ""
+        when = f"{told['at'][:10]} {told['at'][11:16]} UTC"
+        return f"The output was deleted on {when} by {told['by']}: {told['reason']}"
 
     def secret_environment(self) -> dict[str, str]:
         """The secret values of its environment, while they are kept. Raises fields.Unreadable."""

@@ -9,12 +9,14 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import connection, models, transaction
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from .. import kinds, signing
 from ..fields import seal
 from .credentials import SavedSecret
+from .standing import check_limits, kept_bytes, over_output_limits
 from .status import HELD, IS_ACTIVE, Status
+from .usage import Usage, count_output, count_output_of
 from .webhook import Delivery
 
 
@@ -34,7 +36,14 @@ class RunQuerySet(models.QuerySet):
         return self.active().filter(status__in=HELD)
 
     def launch(self, owner, spec: kinds.Spec, rerun_of=None):
-        """Insert a queued run."""
+        """Insert a queued run. Raises LimitReached if the owner may not launch now."""
+        with transaction.atomic():
+            check_limits(owner, self.model.objects)
+            run = self._queued(owner, spec, rerun_of)
+            Usage.objects.add(owner.pk, launches=1)
+        return run
+
+    def _queued(self, owner, spec: kinds.Spec, rerun_of):
         return self.create(
             kind=spec.kind,
             mode=spec.mode,
@@ -180,6 +189,24 @@ class RunQuerySet(models.QuerySet):
         """The run's row if we still hold it, else no row."""
         return self.filter(pk=run.pk, epoch=run.epoch, status__in=HELD)
 
+    # --- what it uses ----------------------------------------------------------
+
+    def count_output(self, executor: str) -> dict[int, int | None]:
+        """Count what the runs of an executor have printed since the last look; the keys
+        of those that have, with their owners'."""
+        held = self.held_ones().filter(executor=executor)
+        grown = held.filter(output_bytes__gt=Coalesce("output_counted", 0))
+        if not grown.exists():
+            return {}  # without a lock on anything
+        with transaction.atomic():
+            return count_output(grown)
+
+    def beyond_limits(self, owners: dict[int, int | None]) -> dict[int, str]:
+        """Of these runs, by key with their owners', those whose owner may print nothing
+        more, and why."""
+        over = over_output_limits({*owners.values()} - {None}, self.model.objects)
+        return {pk: over[owner].sentence() for pk, owner in owners.items() if owner in over}
+
     # --- what becomes of it ----------------------------------------------------
 
     def begin(self, run, sandbox_id: str) -> bool:
@@ -229,12 +256,17 @@ class RunQuerySet(models.QuerySet):
                 env_sealed="",
             )
             if ended:
-                self._seal(run.pk)
+                self._conclude(run.pk)
         return ended == 1 or self.filter(pk=run.pk, epoch=run.epoch, status=status).exists()
 
-    def _seal(self, pk: int) -> None:
+    def _conclude(self, pk: int) -> None:
         run = self.get(pk=pk)
-        self.filter(pk=pk).update(signature=signing.sign(run.statement()))
+        self.filter(pk=pk).update(
+            signature=signing.sign(run.statement()),
+            stored_bytes=kept_bytes(run.output_bytes, run.dropped),
+            output_counted=run.output_bytes,
+        )
+        count_output_of(run)
         # In the same transaction: whoever waits for the end is told of it, whatever dies.
         Delivery.objects.of_end(run)
 
@@ -250,7 +282,7 @@ class RunQuerySet(models.QuerySet):
                 env_sealed="",
             )
             if ended:
-                self._seal(run.pk)
+                self._conclude(run.pk)
         if ended:
             return True
         # Two people may cancel at once; the first one's time stays.

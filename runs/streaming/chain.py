@@ -11,12 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
-from ..models import Run
+from ..models import Deletion, Run
 from .reading import rows_after
 from .wire import chunk_json
 
 PAGE_ROWS = 2_000
 PAGE_BYTES = 1024 * 1024
+TRIES = 5
 
 
 def beginning(run_id: str) -> bytes:
@@ -66,10 +67,28 @@ class Finding:
 def verify(run: Run) -> Finding:
     """Compare a run's chunks with its chain and its signature, in constant memory.
 
-    Reads the database in many steps; call it in a thread.
+    Reads the database in many steps; call it in a thread. What a run that goes on loses
+    to the output cap meanwhile is not taken for missing, nor is what is deleted meanwhile.
     """
+    for _ in range(TRIES):
+        finding = _verify(run)
+        if finding.is_intact:
+            return finding
+        now = Run.objects.filter(pk=run.pk).first()
+        if now is None:
+            gone = Deletion.objects.filter(public_id=run.public_id, what=Deletion.RECORD).first()
+            return verify_deletion(gone) if gone else finding
+        if (now.dropped, now.output_deleted) == (run.dropped, run.output_deleted):
+            return finding
+        run = now
+    return Finding(True, "It prints too fast to be looked at. Verify it when it has ended.")
+
+
+def _verify(run: Run) -> Finding:
     if not run.chain and run.last_seq:
         return Finding(False, "It was recorded before there were chains. Nothing can be said.")
+    if run.output_deleted:
+        return _of_deleted_output(run)
     value, seq = beginning(run.public_id), 0
     hole = run.dropped or {}
     while rows := rows_after(run.pk, seq, PAGE_ROWS, run.last_seq, PAGE_BYTES):
@@ -86,6 +105,24 @@ def verify(run: Run) -> Finding:
     if run.last_seq and value.hex() != run.chain:
         return Finding(False, "The chunks are not those that were recorded.")
     return _of_signature(run)
+
+
+def _of_deleted_output(run: Run) -> Finding:
+    known = Deletion.objects.filter(public_id=run.public_id)
+    if not any(deletion.is_ours() and deletion.chain == run.chain for deletion in known):
+        return Finding(False, "Its output is gone, and no deletion of ours tells why.")
+    if not run.is_signed():
+        return Finding(False, "Its output was deleted by us, but its record was changed since.")
+    return Finding(True, "Its output was deleted, as is known; its record is unchanged.")
+
+
+def verify_deletion(deletion: Deletion) -> Finding:
+    """Whether what is told of a deleted run is what we signed."""
+    if not deletion.is_ours():
+        return Finding(False, "What is told of its deletion was changed, or is not by us.")
+    if deletion.signature and not deletion.is_signed():
+        return Finding(False, "It was deleted by us, but its record was not what we had signed.")
+    return Finding(True, deletion.sentence)
 
 
 def _of_signature(run: Run) -> Finding:

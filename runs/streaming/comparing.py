@@ -233,6 +233,8 @@ def _notes(runs, sides, outputs) -> Iterator[str]:
     for name, run, side in zip("AB", runs, sides, strict=True):
         if not run.is_final:
             yield f"{name} still goes on: compared is what it had printed."
+        if run.output_deleted:
+            yield f"{name}'s output was deleted."
         if run.dropped:
             yield (
                 f"The middle of {name}'s output was dropped ({run.dropped['bytes']:,} bytes): "

@@ -15,7 +15,7 @@ import orjson
 
 from ..models import STREAM_NAMES, Run, Stream
 from .reading import rows_after
-from .wire import Row, chunk_json, run_json
+from .wire import Row, chunk_json, duration, run_json
 
 # A page ends at whichever comes first. The rows bound how long a step keeps a
 # reader thread; the bytes bound what a stalled download holds in memory.
@@ -51,21 +51,27 @@ def export(
     call next() in a thread. Raises KeyError for an unknown format.
     """
     end = run.last_seq if last is None else min(last, run.last_seq)
-    return FORMATS[format].pieces(run, _pages(run.pk, first, end, frozenset(streams), task))
+    return FORMATS[format].pieces(run, _pages(run, first, end, frozenset(streams), task))
 
 
 def filename(run: Run, format: str) -> str:
     return f"run-{run.public_id}.{format}"
 
 
-def _pages(run_pk: int, first: int, last: int, streams: frozenset[str], task) -> Pages:
+def proof(run: Run) -> dict[str, str]:
+    """The chain's head and its signature, "" before there are any; see chain.py."""
+    return {"chain": run.chain, "signature": run.signature}
+
+
+def _pages(run: Run, first: int, last: int, streams: frozenset[str], task) -> Pages:
     codes = {code for code, name in STREAM_NAMES.items() if name in streams}
     while first <= last:
-        rows = rows_after(run_pk, first - 1, PAGE_ROWS, last, PAGE_BYTES)
+        rows = rows_after(run.pk, first - 1, PAGE_ROWS, last, PAGE_BYTES)
         if not rows:
-            # Nothing left but the hole of the output cap, or no run any more.
-            if not Run.objects.filter(pk=run_pk).exists():
-                raise RunDeleted("The run was deleted while it was exported.")
+            # Nothing left but the hole of the output cap, or it was deleted.
+            now = Run.objects.filter(pk=run.pk).only("output_deleted").first()
+            if now is None or (now.output_deleted and not run.output_deleted):
+                raise RunDeleted("The run or its output was deleted while it was exported.")
             return
         first = rows[-1][0] + 1
         # Filtered here and not by the query: one that looks for what is rare would
@@ -98,7 +104,8 @@ def _json(run: Run, pages: Pages) -> Iterator[bytes]:
 def _txt(run: Run, pages: Pages) -> Iterator[bytes]:
     """Text of stdout, event, stderr, error and of results' text/plain.
 
-    Lines of different streams or tasks never share a line; nothing else is added.
+    Lines of different streams or tasks never share a line; nothing else is added, but a
+    sentence where output was deleted.
     """
     written_by, line_open = None, False
     for rows in pages:
@@ -112,6 +119,13 @@ def _txt(run: Run, pages: Pages) -> Iterator[bytes]:
             texts.append(text)
             written_by, line_open = _writer(row), not text.endswith("\n")
         yield "".join(texts).encode()
+    if run.output_deletion:
+        yield b"\n" * line_open + _remark(run).encode()
+
+
+def _remark(run: Run) -> str:
+    """Said where the output would go on that was deleted; `ndjson` and `json` have the run."""
+    return f"[streamsite] {run.output_deletion}\n"
 
 
 def _plain_text(row: Row) -> str:
@@ -142,6 +156,10 @@ def _csv(run: Run, pages: Pages) -> Iterator[bytes]:
             for seq, t, line, stream, task, text, _ in rows
         )
         yield page.getvalue().encode()
+    if run.output_deletion:
+        page = io.StringIO(newline="")
+        csv.writer(page).writerow((run.last_seq, "0.000000", 0, "system", 0, _remark(run)))
+        yield page.getvalue().encode()
 
 
 def _cast(run: Run, pages: Pages) -> Iterator[bytes]:
@@ -153,6 +171,8 @@ def _cast(run: Run, pages: Pages) -> Iterator[bytes]:
         "height": 24,
         "timestamp": int(begun.timestamp()),
         "title": run.title,
+        # Players leave out what they do not know.
+        "streamsite": {"id": run.public_id, "last_seq": run.last_seq, **proof(run)},
     }
     yield orjson.dumps(header) + b"\n"
     shown = {Stream.STDOUT.value, Stream.EVENT.value, Stream.STDERR.value}
@@ -168,6 +188,9 @@ def _cast(run: Run, pages: Pages) -> Iterator[bytes]:
                 events.append((seconds, "m", stage))
             events.append((seconds, "o", text.replace("\n", "\r\n")))
         yield b"".join([orjson.dumps(event) + b"\n" for event in events])
+    if run.output_deletion:
+        seconds = duration(run) or 0.0
+        yield orjson.dumps((seconds, "o", _remark(run).replace("\n", "\r\n"))) + b"\n"
 
 
 def _stage(data: str) -> str | None:

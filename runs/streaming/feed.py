@@ -36,18 +36,23 @@ class State:
     last_seq: int
     is_final: bool
     run: bytes
+    # Chunks that are told of may then be missing.
+    is_deleted: bool = False
 
     @classmethod
     def of(cls, run: Run) -> "State":
         tasks = tuple((task["status"], task["exit_code"]) for task in run.tasks)
         dropped = run.dropped and run.dropped["from_seq"]
         words = (str(run.status), run.title, run.waiting_for)
-        version = (run.epoch, *words, run.stalled, tasks, dropped)
-        return cls(version, run.last_seq, run.is_final, run_json(run))
+        is_deleted = run.output_deleted is not None
+        version = (run.epoch, *words, run.stalled, tasks, dropped, is_deleted)
+        return cls(version, run.last_seq, run.is_final, run_json(run), is_deleted)
 
     def to_message(self) -> dict:
-        version, last_seq, is_final, run = astuple(self)
-        return {"version": version, "last_seq": last_seq, "is_final": is_final, "run": run}
+        version, last_seq, is_final, run, is_deleted = astuple(self)
+        message = {"version": version, "last_seq": last_seq, "is_final": is_final, "run": run}
+        # Only where it is so: a process of the version before does not know the word.
+        return message | {"is_deleted": True} if is_deleted else message
 
     @classmethod
     def from_message(cls, message: dict) -> "State":
@@ -119,7 +124,10 @@ class Feed:
 
     def tell(self, state: State) -> None:
         """The run's own state, from whoever changed or read it."""
-        if self.state and self.state.is_final and not state.is_final:
+        if self.state and (self.state.is_final, self.state.is_deleted) > (
+            state.is_final,
+            state.is_deleted,
+        ):
             return  # an older one, overtaken on its way
         self.state = state
         self.last_seq = max(self.last_seq, state.last_seq)

@@ -91,6 +91,10 @@ async def follow(
                     else:
                         # Told of, but not there: deleted, or a hint ran ahead of its commit.
                         await _look(feed)
+                        if feed.state and feed.state.is_deleted:
+                            # Nothing more will be found; the run's state says why.
+                            cursor = feed.last_seq
+                            continue
                         await patience.happens(news, HINT_AHEAD_SECONDS)
                 elif state.is_final:
                     if state.version != known:

@@ -113,6 +113,13 @@ class Masker:
             self._remember()
         return given, since
 
+    def lets_pass(self, text: str) -> bool:
+        """Whether feed() would give all of it as it is; then it counts as fed."""
+        if self._held or self._shift or not self._is_whole(text, ended=False):
+            return False
+        self._move(text)
+        return True
+
     def end(self) -> tuple[str, float]:
         """What was held: nothing follows."""
         text, self._held = self._held, ""
@@ -122,15 +129,20 @@ class Masker:
         return self._given(text, ended=True)
 
     def _given(self, text: str, *, ended: bool) -> str:
-        views, is_open = [text], False
-        if "\x1b" in text:
-            # What stands in a code is looked at, too: not everybody takes it for one.
-            views.append(_OPEN_CODE.sub("", _CODE.sub("", text)))
-            is_open = not ended and bool(_OPEN_CODE.search(text))
-        if not is_open and all(self._is_clear(view, ended) for view in views):
+        if self._is_whole(text, ended=ended):
             self._move(text)
             return text
         return self._replaced(text, ended)
+
+    def _is_whole(self, text: str, *, ended: bool) -> bool:
+        """Whether nothing in it is to be masked, or to be held back."""
+        if "\x1b" not in text:
+            return self._is_clear(text, ended)
+        if not ended and _OPEN_CODE.search(text):
+            return False
+        # What stands in a code is looked at, too: not everybody takes it for one.
+        views = text, _OPEN_CODE.sub("", _CODE.sub("", text))
+        return all(self._is_clear(view, ended) for view in views)
 
     def _is_clear(self, text: str, ended: bool) -> bool:
         found, is_wrapped = self._secrets.find(text)

@@ -19,10 +19,13 @@ def outline(run: Run, buckets: int) -> dict:
     """{"seconds", "lines", "last_seq", "buckets": [{"t", "lines", "chunks"}]}.
 
     Buckets of equal length cover the run from its start to its end, or to now; none
-    before it starts. What the output cap dropped is counted where it was.
+    before it starts, nor when its output is deleted. What the output cap dropped is
+    counted where it was.
     """
     end = Edge(run.last_seq, run.line_count)
     seconds = duration(run) or 0.0
+    if run.output_deleted:
+        return {"seconds": seconds, "lines": end.lines, "last_seq": end.seq, "buckets": []}
     if last := place_after(run.pk, max(0, run.last_seq - 1), run.last_seq):
         # A program may print for a moment after its end was noted.
         seconds = max(seconds, last.t / 1e6)

@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+import orjson
+from django.conf import settings
 from django.db import connection, transaction
 
 from ..fields import chunk_key
@@ -12,6 +14,9 @@ from .chain import Edges, values_after
 from .lines import utf8_length
 from .masking import Masker
 from .wire import Row, chunk_json
+
+if settings.IS_SHARED:
+    from psycopg import Cursor
 
 # The condition on the epoch is what keeps a replaced executor from writing; the
 # one on last_seq tells a commit that went through unnoticed from one that did not.
@@ -46,27 +51,34 @@ _ADVANCE_ALL = (
     f"UPDATE runs_run SET {_GIVEN} FROM unnest({_ARRAYS}, %s::bigint[]) AS given({_NAMES}, id) "
     "WHERE runs_run.id = given.id"
 )
-_COLUMNS = "(id, run_id, seq, t, line, stream, task, text, data)"
+_CHUNK = ("id", "run_id", "seq", "t", "line", "stream", "task", "text", "data")
+_COLUMNS = f"({', '.join(_CHUNK)})"
+_ADVANCED = (*_KEPT, "id", "epoch", "previous_seq")
 _INSERT = f"INSERT INTO runs_chunk {_COLUMNS} VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
 _COPY = f"COPY runs_chunk {_COLUMNS} FROM STDIN (FORMAT BINARY)"
 # The same in one statement. Few rows only: BEGIN, each statement, COPY and COMMIT are a way
-# to the server and back each, but from about 50 rows on COPY is quicker all the same.
-FEW = 48
+# to the server and back each, but for many rows COPY is quicker all the same. Prepared, as
+# its plan takes longer than its work, and with JSON, as psycopg makes arrays in Python.
+FEW, FEW_CHARS = 256, 128 * 1024
 _STORE_FEW = f"""
-WITH locked AS MATERIALIZED (
-    SELECT id FROM runs_run WHERE id = ANY(%s) AND status IN ({_HELD}) ORDER BY id FOR UPDATE
+WITH given_run AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%s::json) AS given(
+        {", ".join(f"{name} {type}" for name, type in _KEPT.items())},
+        id bigint, epoch int, previous_seq bigint)
+), locked AS MATERIALIZED (
+    SELECT id FROM runs_run WHERE id IN (SELECT id FROM given_run) AND status IN ({_HELD})
+    ORDER BY id FOR UPDATE
 ), advanced AS (
     UPDATE runs_run SET {_GIVEN}
-    FROM locked JOIN unnest({_ARRAYS}, %s::bigint[], %s::int[], %s::bigint[])
-        AS given({_NAMES}, id, epoch, previous_seq) USING (id)
+    FROM locked JOIN given_run AS given USING (id)
     WHERE runs_run.id = locked.id AND runs_run.epoch = given.epoch
         AND runs_run.last_seq = given.previous_seq
     RETURNING runs_run.id
 ), stored AS (
     INSERT INTO runs_chunk {_COLUMNS}
-    SELECT given.* FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
-        %s::bigint[], %s::text[], %s::smallint[], %s::text[], %s::text[])
-        AS given{_COLUMNS} JOIN advanced ON advanced.id = given.run_id
+    SELECT given.* FROM json_to_recordset(%s::json) AS given(
+        id bigint, run_id bigint, seq bigint, t bigint, line bigint, stream text,
+        task smallint, text text, data text) JOIN advanced ON advanced.id = given.run_id
 )
 SELECT id FROM advanced
 """
@@ -174,7 +186,7 @@ def store(works: list[Work]) -> set[int]:
     # In id order, as every other statement that locks several runs.
     works = sorted(works, key=lambda work: work.run_pk)
     on_postgresql = connection.vendor == "postgresql"
-    if on_postgresql and row_count(works) <= FEW and not any(work.drop for work in works):
+    if on_postgresql and _are_few(works):
         return _store_few(works)
     with transaction.atomic(), connection.cursor() as cursor:
         advance, insert = (_advance_all, _copy) if on_postgresql else (_advance_each, _insert)
@@ -219,14 +231,33 @@ def _advance_all(cursor, works: list[Work]) -> tuple[list[Work], set[int]]:
     return todo, lost
 
 
+def _are_few(works: list[Work]) -> bool:
+    if row_count(works) > FEW or any(work.drop for work in works):
+        return False
+    return sum(len(line) for work in works for line in work.lines) <= FEW_CHARS
+
+
+def _given(works: list[Work]) -> list[str]:
+    """Parameters of _STORE_FEW."""
+    runs = [dict(zip(_ADVANCED, work.advance(), strict=True)) for work in works]
+    for run in runs:
+        # They are JSON already.
+        run["dropped"] = run["dropped"] and orjson.Fragment(run["dropped"])
+        run["offsets"] = orjson.Fragment(run["offsets"])
+    chunks = [dict(zip(_CHUNK, row, strict=True)) for work in works for row in work.with_keys()]
+    return [orjson.dumps(rows).decode() for rows in (runs, chunks)]
+
+
 def _store_few(works: list[Work]) -> set[int]:
-    runs = zip(*(work.advance() for work in works), strict=True)
-    chunks = zip(*(row for work in works for row in work.with_keys()), strict=True)
+    given = _given(works)
+    connection.ensure_connection()
+    # Django's own cursors send every value as part of the statement: nothing to prepare.
+    with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
+        stored = {pk for (pk,) in cursor.execute(_STORE_FEW, given, prepare=True)}
+    others = [work for work in works if work.run_pk not in stored]
+    if not others:
+        return set()
     with connection.cursor() as cursor:
-        columns = map(list, (*runs, *chunks))
-        cursor.execute(_STORE_FEW, [[work.run_pk for work in works], *columns])
-        stored = {pk for (pk,) in cursor.fetchall()}
-        others = [work for work in works if work.run_pk not in stored]
         return {work.run_pk for work in others if _is_lost(cursor, work)}
 
 

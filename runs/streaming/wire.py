@@ -113,6 +113,7 @@ def run_dict(run: Run) -> dict:
         "stalled": run.stalled,
         "waiting_for": run.waiting_for or None,
         "dropped": run.dropped,
+        "output_deleted": run.output_deleted,
         "chain": run.chain or None,
         "signature": run.signature or None,
         "urls": {

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from ..access import Action, address_of, note
 from ..kinds import check_env_name, check_secret
-from ..models import ApiToken, SavedSecret
+from ..models import ApiToken, Run, SavedSecret, standings_of
 
 MOST_SECRETS = 100
 
@@ -22,6 +22,8 @@ class PasswordChange(auth.PasswordChangeView):
     success_url = reverse_lazy("account")
 
     def form_valid(self, form):
+        user = self.request.user
+        note(Action.PASSWORD, user, address_of(self.request), subject=user.get_username())
         messages.success(self.request, "Your password is changed. Other sessions are logged out.")
         return super().form_valid(form)
 
@@ -112,6 +114,7 @@ def delete_secret(request, pk):
 def _page(request, status=200, **context):
     tokens = request.user.api_tokens.order_by("-pk")
     saved = request.user.saved_secrets.order_by("name").defer("sealed")
-    return render(
-        request, "account.html", {"tokens": tokens, "saved": saved, **context}, status=status
-    )
+    standings = standings_of(request.user, Run.objects)
+    context |= {"tokens": tokens, "saved": saved, "standings": standings}
+    context["is_limited"] = any(standing.most is not None for standing in standings)
+    return render(request, "account.html", context, status=status)

@@ -9,10 +9,12 @@ from ninja import NinjaAPI
 from ninja.errors import ValidationError
 
 from ..kinds import InvalidSpec, NotConfigured
+from ..models import LimitReached
 from ..streaming.needles import BadNeedle
 from . import (
     api_chunks,
     api_compare,
+    api_limits,
     api_outline,
     api_runs,
     api_schema,
@@ -25,6 +27,7 @@ from .errors import (
     error_response,
     method_not_allowed,
     not_found,
+    retry_after,
     too_large_message,
 )
 from .identity import Identity, Unauthorized, csrf_refusal_of, identify_request
@@ -95,6 +98,7 @@ api.add_router("", api_runs.router)
 api.add_router("", api_chunks.router)
 api.add_router("", api_outline.router)
 api.add_router("", api_search.router)
+api.add_router("", api_limits.router)
 api.add_router("", api_shares.router)
 api.add_router("", api_compare.router)
 
@@ -115,6 +119,11 @@ def unauthorized(request, error):
 @api.exception_handler(InvalidSpec)
 def invalid_spec(request, error):
     return error_response("invalid", str(error), error.fields)
+
+
+@api.exception_handler(LimitReached)
+def limit_reached(request, error):
+    return error_response("quota", str(error), headers=retry_after(error))
 
 
 @api.exception_handler(BadNeedle)

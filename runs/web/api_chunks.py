@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+import orjson
 from django.http import HttpResponse
 from ninja import Query, Router, Schema
 
@@ -12,8 +13,10 @@ from ..streaming.reading import rows_after, rows_before, seq_at, seq_before_line
 from ..streaming.wire import Row, chunk_json
 from . import api_schema
 from .api_input import SEQ_MAX, Seconds, Text, one_of, refuse_unknown, whole
-from .errors import HEADERS, NO_SUCH_RUN, ApiError
+from .deleted import no_such_run
+from .errors import HEADERS, ApiError
 from .identity import visible_run
+from .replaying import note_replay
 
 LIMIT_MAX = 5_000
 EXAMINED_MAX = 50_000
@@ -49,10 +52,8 @@ def chunks(request, run_id: str, query: Query[ChunkQuery]):
     refuse_unknown(request, ChunkQuery)
     # The run first: whatever it counts is then among the rows read after it.
     run = visible_run(request.auth.user, run_id)
-    if run is not None:
-        note_once(Action.READ, request.auth.user, address_of(request), run)
     if run is None:
-        raise ApiError("not_found", NO_SUCH_RUN)
+        raise ApiError("not_found", no_such_run(request.auth.user, run_id))
     refuse_conflict(query)
     keep, streams = _filter(query), _rare_streams(query)
     if query.before is not None:
@@ -68,7 +69,21 @@ def chunks(request, run_id: str, query: Query[ChunkQuery]):
         more = more and bool(rows_after(run.pk, examined, 1))
         # A live run may have stored more since its row was read.
         last_seq = max(run.last_seq, examined if examined != start else 0)
-    return _answer(items, last_seq, examined if more else None, run.status)
+    _note(request, run, items if keep is None else [])
+    return _answer(items, last_seq, examined if more else None, run)
+
+
+def _note(request, run: Run, items: list[bytes]) -> None:
+    """That somebody read it: of a page, which reads on while it is played, what exactly."""
+    if items and request.auth.token is None:
+        note_replay(request, request.auth.user, run, _seq_of(items[0]), _seq_of(items[-1]))
+    else:
+        note_once(Action.READ, request.auth.user, address_of(request), run)
+
+
+def _seq_of(item: bytes) -> int:
+    # As chunk_json() begins.
+    return int(item[len(b'{"seq":') : item.index(b",")])
 
 
 def refuse_conflict(query: ChunkQuery) -> None:
@@ -141,8 +156,10 @@ def _collect(read, seq: int, limit: int, keep) -> tuple[list[bytes], int, bool]:
             return items, seq, False
 
 
-def _answer(items: list[bytes], last_seq: int, after: int | None, status: str) -> HttpResponse:
+def _answer(items: list[bytes], last_seq: int, after: int | None, run: Run) -> HttpResponse:
     # By hand: the chunks are JSON already, and a model would parse them again.
     follow_up = "null" if after is None else after
-    tail = f'],"last_seq":{last_seq},"next":{follow_up},"status":"{status}"}}'
-    return HttpResponse(b'{"items":[' + b",".join(items) + tail.encode(), headers=HEADERS)
+    tail = f'],"last_seq":{last_seq},"next":{follow_up},"status":"{run.status}"'
+    why = b',"output_deleted":' + orjson.dumps(run.output_deleted) if run.output_deleted else b""
+    body = b'{"items":[' + b",".join(items) + tail.encode() + why + b"}"
+    return HttpResponse(body, headers=HEADERS)

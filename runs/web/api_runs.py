@@ -9,7 +9,7 @@ from ..execution import dispatch
 from ..fields import Unreadable
 from ..kinds import KINDS, Spec, check_configured, parse_spec
 from ..models import Run, Status
-from ..streaming.deletion import delete_run
+from ..streaming.deletion import Refused
 from ..streaming.wire import run_json
 from . import api_schema
 from .api_input import (
@@ -22,7 +22,8 @@ from .api_input import (
     refuse_unknown,
     whole,
 )
-from .errors import HEADERS, NO_SUCH_RUN, ApiError
+from .deleted import delete_for, no_such_run
+from .errors import HEADERS, ApiError
 from .identity import visible_run
 from .search import matching
 
@@ -44,7 +45,7 @@ def see(request: HttpRequest, run_id: str) -> Run:
     """The run, if the caller may see it."""
     run = visible_run(request.auth.user, run_id)
     if run is None:
-        raise ApiError("not_found", NO_SUCH_RUN)
+        raise ApiError("not_found", no_such_run(request.auth.user, run_id))
     return run
 
 
@@ -68,7 +69,7 @@ def act_on(request: HttpRequest, run_id: str) -> Run:
 
 @router.post(
     "/runs",
-    response={201: api_schema.Run, **errors(400, 403, 413, 415, 422, 503)},
+    response={201: api_schema.Run, **errors(400, 403, 413, 415, 422, 429, 503)},
     summary="Launch a run",
     openapi_extra=api_schema.body(api_schema.Launch),
 )
@@ -78,7 +79,7 @@ def launch(request):
 
 @router.post(
     "/runs/{run_id}/rerun",
-    response={201: api_schema.Run, **errors(400, 403, 404, 409, 415, 422, 503)},
+    response={201: api_schema.Run, **errors(400, 403, 404, 409, 415, 422, 429, 503)},
     summary="Launch a run's program again",
     openapi_extra=api_schema.body(api_schema.Rerun, required=False),
 )
@@ -135,6 +136,10 @@ class RunQuery(Schema):
     created_before: Moment | None = None
     limit: whole(1, 200) = 50
     cursor: Cursor | None = None
+
+
+class DeleteQuery(Schema):
+    reason: Text | None = None
 
 
 class AccessQuery(Schema):
@@ -228,11 +233,14 @@ def cancel(request, run_id: str):
     "/runs/{run_id}",
     response={204: None, **errors(403, 404, 409)},
     summary="Delete an ended run and its log",
+    description="What stays is who deleted it, when and why: send a `reason`. A run under a legal "
+    "hold is not deleted.",
 )
-def delete(request, run_id: str):
+def delete(request, run_id: str, query: Query[DeleteQuery]):
+    refuse_unknown(request, DeleteQuery)
     run = act_on(request, run_id)
-    if not run.is_final:
-        raise ApiError("conflict", "This run is still active. Cancel it, then delete it.")
-    delete_run(run)
-    note(Action.DELETE, request.auth.user, address_of(request), run)
+    try:
+        delete_for(request.auth.user, run, address_of(request), query.reason)
+    except Refused as refused:
+        raise ApiError("conflict", str(refused)) from None
     return HttpResponse(status=204)

@@ -11,7 +11,7 @@ from ninja import Schema
 from pydantic import Field
 
 from ..kinds import KINDS
-from ..models import STREAM_CODES, Status
+from ..models import LIMITS, STREAM_CODES, Status
 from ..streaming.exports import FORMATS
 
 Kind = Literal[tuple(KINDS)]
@@ -68,6 +68,12 @@ class Dropped(Schema):
     chain_after: str | None = None
 
 
+class OutputDeleted(Schema):
+    at: str
+    by: str
+    reason: str
+
+
 class Urls(Schema):
     page: str
     events: str
@@ -110,6 +116,7 @@ class Run(Schema):
     stalled: bool
     waiting_for: str | None
     dropped: Dropped | None
+    output_deleted: OutputDeleted | None = Field(description="Its output was deleted, and why.")
     chain: str | None = Field(description="The hash chain's value after the last chunk, in hex.")
     signature: str | None = Field(description="Ed25519, in base64; once the run has ended.")
     urls: Urls
@@ -121,6 +128,19 @@ class AccessEvent(Schema):
     actor: str | None
     address: str | None
     detail: dict
+
+
+class Limit(Schema):
+    name: Literal[LIMITS]
+    limit: int | None = Field(description="null: as much as you want.")
+    used: int
+    room_at: str | None = Field(
+        description="When there is room again: if it is used up, and time alone gives room."
+    )
+
+
+class Limits(Schema):
+    limits: list[Limit]
 
 
 class AccessPage(Schema):
@@ -151,6 +171,7 @@ class ChunkPage(Schema):
         "Null when nothing stored lies beyond. Items may be empty with `next` set."
     )
     status: StatusName
+    output_deleted: OutputDeleted | None = Field(None, description="There only if it was.")
 
 
 class Bucket(Schema):

@@ -6,7 +6,7 @@ database connection and no channel of the channel layer.
 
 import asyncio
 import logging
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 
 import orjson
 from django.conf import settings
@@ -31,7 +31,7 @@ from .identity import (
     renewed,
     visible_run,
 )
-from .noting import note_soon
+from .noting import Seen, note_soon, watching
 from .watching import BadCursor, first_to_end, parse_cursor, until_refused
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,8 @@ async def watch_shared(scope: dict, receive, send, token: str) -> None:
 async def _watch(scope, receive, send, identity: Identity, run: Run, after: int) -> None:
     logs.RUN.set(run.public_id)
     viewer = Viewer(identity, run, send, address_in(scope))
-    with metrics.SOCKET_VIEWERS.track_inprogress(), viewer.noted(after):
+    noted = watching(identity.user, address_in(scope), run, after)
+    with metrics.SOCKET_VIEWERS.track_inprogress(), noted as viewer.seen:
         code = await first_to_end(
             viewer.show(after),
             viewer.obey(receive),
@@ -140,22 +141,11 @@ class Viewer:
 
     def __init__(self, identity: Identity, run: Run, send, address: str):
         self._address = address
-        self._seen = 0
+        self.seen = Seen(0)
         self._identity = identity
         self._run = run
         self._send = send
         self._greeted = asyncio.Event()
-
-    @contextmanager
-    def noted(self, after: int):
-        """Who watches is noted: when they come, and when they leave what they were given."""
-        who = self._identity.user, self._address, self._run
-        self._seen = after
-        note_soon(Action.WATCH, *who, after=after)
-        try:
-            yield
-        finally:
-            note_soon(Action.WATCHED, *who, after=after, to=self._seen)
 
     async def _text(self, text: str) -> None:
         await self._send({"type": "websocket.send", "text": text})
@@ -180,7 +170,7 @@ class Viewer:
                 case Output(batches):
                     for frame in frames.chunks(batches):
                         await self._text(frame)
-                    self._seen = batches[-1].last_seq
+                    self.seen.seq = batches[-1].last_seq
                 case Changed(run):
                     await self._text(greet(told_to(self._identity.user, run)))
                     greet = frames.status

@@ -10,8 +10,9 @@ from .. import logs
 from ..access import Action
 from ..models import STREAM_CODES
 from ..streaming.database import read
-from ..streaming.exports import FORMATS, export, filename
-from .errors import NO_SUCH_RUN, ApiError
+from ..streaming.exports import FORMATS, export, filename, proof
+from .deleted import no_such_run
+from .errors import ApiError
 from .exchange import Exchange, Header
 from .identity import Identity, renewed, visible_run
 from .noting import note_soon
@@ -28,12 +29,14 @@ async def download(exchange: Exchange, run_id: str, format: str) -> None:
     identity = await exchange.identify()
     run = await read(visible_run, identity.user, run_id)
     if run is None:
-        raise ApiError("not_found", NO_SUCH_RUN)
+        raise ApiError("not_found", await read(no_such_run, identity.user, run_id))
     logs.RUN.set(run.public_id)
     if format not in FORMATS:
         raise ApiError("not_found", f"Unknown format. Use one of {', '.join(FORMATS)}.")
     selection = parse_selection(exchange.query())
     headers = _headers(filename(run, format), FORMATS[format].content_type)
+    # Of formats that hold nothing but the log, too.
+    headers += [(b"x-run-" + name.encode(), value.encode()) for name, value in proof(run).items()]
     if exchange.method == "GET":
         asked = {name: value for name, value in selection.items() if value}
         note_soon(Action.EXPORT, identity.user, exchange.address, run, format=format, **asked)

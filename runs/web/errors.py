@@ -8,8 +8,11 @@ from http import HTTPStatus
 import orjson
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.views import csrf, defaults
+
+from ..models import LimitReached
 
 STATUS = {
     "bad_request": 400,
@@ -39,6 +42,10 @@ NO_SUCH_LINK = (
     "Ask whoever sent it for a new one."
 )
 NO_SUCH_RUN = "There is no such run, or it is not yours to see."
+
+
+class WasDeleted(Http404):
+    """What was there is deleted; the message is a sentence for those who may know it."""
 
 
 class ApiError(Exception):
@@ -74,10 +81,19 @@ def error_response(
 
 
 def asgi_error(
-    code: str, message: str, fields: dict[str, str] | None = None
+    code: str,
+    message: str,
+    fields: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
 ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """(status, headers, body) for what answers outside Django's request cycle."""
-    return STATUS[code], asgi_headers(error_headers(code)), error_body(code, message, fields)
+    sent = asgi_headers(error_headers(code) | (headers or {}))
+    return STATUS[code], sent, error_body(code, message, fields)
+
+
+def retry_after(refused: LimitReached) -> dict[str, str]:
+    """Where waiting helps, for how long."""
+    return {"Retry-After": str(refused.retry_seconds)} if refused.retry_seconds else {}
 
 
 def asgi_headers(headers: dict[str, str] = HEADERS) -> list[tuple[bytes, bytes]]:
@@ -109,6 +125,8 @@ def forbidden(request, exception):
 
 def not_found(request, exception=None):
     if not is_api(request):
+        if isinstance(exception, WasDeleted):
+            return render(request, "404.html", {"deletion": str(exception)}, status=404)
         return defaults.page_not_found(request, exception)
     return error_response(
         "not_found", "There is nothing at this address. /api/openapi.json lists what there is."

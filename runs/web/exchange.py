@@ -11,8 +11,9 @@ from urllib.parse import parse_qs
 from django.core.exceptions import DisallowedHost, RequestAborted
 from django.db import OperationalError
 
+from ..models import LimitReached
 from ..streaming.database import read
-from .errors import ApiError, asgi_error
+from .errors import ApiError, asgi_error, retry_after
 from .identity import Identity, Unauthorized, identify, own_origin
 
 log = logging.getLogger(__name__)
@@ -147,6 +148,8 @@ def _as_error(error: Exception, scope: dict) -> tuple[int, list[Header], bytes]:
             return asgi_error("unauthorized", str(error))
         case ApiError():
             return asgi_error(error.code, error.message, error.fields)
+        case LimitReached():
+            return asgi_error("quota", str(error), headers=retry_after(error))
         case OperationalError():
             log.error("No database for %s: %s", scope["path"], error)
             return asgi_error("unavailable", "The database does not answer. Try again soon.")

@@ -7,7 +7,7 @@ from django.http import QueryDict
 
 from ..examples import Example
 from ..kinds import KINDS, NotConfigured, Spec, check_configured
-from ..models import Run
+from ..models import LimitReached, Run
 
 TASKS_SHOWN = 2
 SECRET, PLAIN = "secret", "plain"
@@ -29,6 +29,7 @@ class LaunchForm:
     stdin: bool = False
     title: str = ""
     errors: dict[str, str] = field(default_factory=dict)
+    refused: LimitReached | None = None
 
     @classmethod
     def from_post(cls, post: QueryDict) -> "LaunchForm":

@@ -27,7 +27,9 @@ def end(run: bytes) -> str:
 
 def end_of(run: bytes) -> dict:
     known = orjson.loads(run)
-    return {key: known[key] for key in ("status", "exit_code", "last_seq")}
+    end = {key: known[key] for key in ("status", "exit_code", "last_seq")}
+    # Then up to last_seq nothing came, or not all of it.
+    return end | {"output_deleted": why} if (why := known["output_deleted"]) else end
 
 
 def error(code: str, message: str) -> str:

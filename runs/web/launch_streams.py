@@ -21,11 +21,13 @@ from ..streaming.database import read, write
 from ..streaming.follow import Changed, Ended, Gone, Idle, Output, follow
 from ..streaming.wire import run_dict
 from . import sse
-from .errors import NO_SUCH_RUN, ApiError
+from .deleted import no_such_run
+from .errors import ApiError
 from .exchange import Exchange
 from .frames import end_of
 from .identity import Identity, check_origin, visible_run
 from .launch_events import VIEWS, View
+from .noting import Seen, watching
 
 PROMPT_CHARS = 50_000
 
@@ -56,7 +58,7 @@ async def resume(exchange: Exchange, identity: Identity, name: str, event_id: st
         raise ApiError("bad_request", "Last-Event-ID is none of this stream's ids.")
     run = await read(visible_run, identity.user, known["run_id"])
     if run is None:
-        raise ApiError("not_found", NO_SUCH_RUN)
+        raise ApiError("not_found", await read(no_such_run, identity.user, known["run_id"]))
     if known["cursor"] == "end":
         await exchange.respond(204, [])  # which tells EventSource to stop
         return
@@ -124,11 +126,12 @@ def checked_prompt(value) -> str:
 async def stream_run(
     exchange: Exchange, identity: Identity, name: str, run: Run, after: int
 ) -> None:
-    pieces = _pieces(run, after, VIEWS[name]())
-    await sse.stream(exchange, identity, run.public_id, pieces)
+    with watching(identity.user, exchange.address, run, after, by="sse") as seen:
+        pieces = _pieces(run, after, VIEWS[name](), seen)
+        await sse.stream(exchange, identity, run.public_id, pieces)
 
 
-async def _pieces(run: Run, after: int, view: View) -> AsyncIterator[bytes]:
+async def _pieces(run: Run, after: int, view: View, seen: Seen) -> AsyncIterator[bytes]:
     run_id = run.public_id
     # With the client's own cursor as id: were it 0 again, a connection that breaks
     # right after it would begin the log anew.
@@ -140,6 +143,7 @@ async def _pieces(run: Run, after: int, view: View) -> AsyncIterator[bytes]:
                 case Output(batches):
                     for batch in batches:
                         yield b"".join(view.events(run_id, batch))
+                        seen.seq = batch.last_seq
                 case Idle():
                     yield sse.PING
                 case Ended(state):

@@ -4,9 +4,32 @@ Five hundred viewers who come back at once cost one transaction, not five hundre
 """
 
 import asyncio
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from ..access import AccessEvent, Action, add, event_of
 from ..streaming.database import write
+
+
+@dataclass
+class Seen:
+    """The last chunk that a viewer was given."""
+
+    seq: int
+
+
+@contextmanager
+def watching(user, address: str, run, after: int, **detail):
+    """Who watches is noted: when they come, and when they leave what they were given, as
+    the Seen says that this yields. Of a run that has ended it is a replay."""
+    actions = (Action.REPLAY, Action.REPLAYED) if run.is_final else (Action.WATCH, Action.WATCHED)
+    seen = Seen(after)
+    note_soon(actions[0], user, address, run, after=after, **detail)
+    try:
+        yield seen
+    finally:
+        note_soon(actions[1], user, address, run, after=after, to=seen.seq, **detail)
+
 
 _waiting: list[AccessEvent] = []
 _tasks: set[asyncio.Task] = set()

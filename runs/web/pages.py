@@ -15,9 +15,11 @@ from ..access import AccessEvent, Action, address_of, note, note_launch
 from ..examples import examples
 from ..execution import dispatch
 from ..kinds import KINDS, InvalidSpec, NotConfigured, check_configured, parse_spec
-from ..models import Run, Share, Status
-from ..streaming.deletion import delete_run
+from ..models import Hold, LimitReached, Run, Share, Status
+from ..streaming.deletion import Refused
 from ..streaming.wire import run_dict
+from .deleted import delete_for, deletion_for
+from .errors import WasDeleted, retry_after
 from .forms import LaunchForm
 from .identity import visible_run
 from .listing import InvalidFilter, RunFilter, found_in, page_of
@@ -49,7 +51,7 @@ def launch(request):
         return _launch_page(request, form)
     if run := _submitted(request, form):
         return redirect("run-page", run.public_id)
-    return _launch_page(request, form, status=422)
+    return _refused_page(request, form)
 
 
 def _submitted(request, form: LaunchForm, rerun_of: Run | None = None) -> Run | None:
@@ -66,7 +68,18 @@ def _submitted(request, form: LaunchForm, rerun_of: Run | None = None) -> Run | 
         form.errors = error.fields | form.errors
     except NotConfigured as error:
         form.errors["kind"] = str(error)
+    except LimitReached as refused:
+        form.refused = refused
     return None
+
+
+def _refused_page(request, form: LaunchForm):
+    if form.refused is None:
+        return _launch_page(request, form, status=422)
+    response = _launch_page(request, form, status=429)
+    for name, value in retry_after(form.refused).items():
+        response[name] = value
+    return response
 
 
 def _prefilled(request) -> LaunchForm:
@@ -131,16 +144,23 @@ def run_list(request):
 @require_GET
 def run_page(request, public_id):
     run = _visible(request, public_id)
-    note(Action.VIEW, request.user, address_of(request), run)
     may_change = run.may_be_changed_by(request.user)
-    more = {
+    shown = shown_run(request, run, run_dict(run))
+    note(Action.VIEW, request.user, address_of(request), run, **part_of(shown["window"]))
+    shown |= {
         "may_change": may_change,
         "shares": Share.objects.usable().filter(run=run).count() if may_change else 0,
         "exports": EXPORTS,
+        "is_held": Hold.objects.of(run).exists(),
     }
-    response = render(request, "runs/run.html", shown_run(request, run, run_dict(run)) | more)
+    response = render(request, "runs/run.html", shown)
     patch_cache_control(response, no_store=True)
     return response
+
+
+def part_of(window) -> dict:
+    """What of the output a page showed, as access events tell it."""
+    return {"after": window.first - 1, "to": window.last} if window.chunks else {}
 
 
 def shown_run(request, run: Run, described: dict) -> dict:
@@ -202,18 +222,18 @@ def run_again(request, public_id):
     form = LaunchForm.from_run(run)
     if again := _submitted(request, form, rerun_of=run):
         return redirect("run-page", again.public_id)
-    return _launch_page(request, form, status=422)
+    return _refused_page(request, form)
 
 
 @login_required
 @posted
 def delete(request, public_id):
     run = _own(request, public_id)
-    if not run.is_final:
-        messages.info(request, "A run that goes on cannot be deleted. Cancel it first.")
+    try:
+        delete_for(request.user, run, address_of(request), request.POST.get("reason"))
+    except Refused as refused:
+        messages.info(request, str(refused))
         return redirect("run-page", run.public_id)
-    delete_run(run)
-    note(Action.DELETE, request.user, address_of(request), run)
     messages.success(request, f"“{run.title}” and its log are deleted.")
     return redirect("run-list")
 
@@ -221,6 +241,8 @@ def delete(request, public_id):
 def _visible(request, public_id) -> Run:
     run = visible_run(request.user, public_id)
     if run is None:
+        if deletion := deletion_for(request.user, public_id):
+            raise WasDeleted(deletion.sentence)
         raise Http404
     return run
 

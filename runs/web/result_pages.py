@@ -9,6 +9,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_safe
 
+from ..access import Action, address_of, note, note_once
 from ..models import STREAM_CODES
 from ..streaming.reading import rows_after
 from .csp import RESULT_POLICY
@@ -25,11 +26,12 @@ _COLOURED = re.compile(r"colou?r\s*[:=]|background|fill\s*[:=]|<svg|<img", re.IG
 @xframe_options_sameorigin
 def result_frame(request, public_id, seq):
     """The HTML or LaTeX (`?mime=text/latex`) of a result, for the frame on the run's page."""
-    return frame(request, visible_run(request.user, public_id), seq)
+    return frame(request, request.user, visible_run(request.user, public_id), seq)
 
 
-def frame(request, run, seq):
+def frame(request, user, run, seq):
     data, _ = _result(run, seq)
+    note_once(Action.READ, user, address_of(request), run, result=seq)
     mime = request.GET.get("mime", "text/html")
     text = text_of(data, mime) if mime in ("text/html", "text/latex") else ""
     if not text:
@@ -45,10 +47,10 @@ def frame(request, run, seq):
 @require_safe
 def result_download(request, public_id, seq):
     """One representation of a result (`?mime=`, text/plain if not given) as a file."""
-    return file(request, visible_run(request.user, public_id), seq)
+    return file(request, request.user, visible_run(request.user, public_id), seq)
 
 
-def file(request, run, seq):
+def file(request, user, run, seq):
     data, text = _result(run, seq)
     mime = request.GET.get("mime", "text/plain")
     found = file_of(data, mime)
@@ -56,6 +58,7 @@ def file(request, run, seq):
         found = file_of({mime: text}, mime)
     if found is None:
         raise Http404
+    note(Action.EXPORT, user, address_of(request), run, format=mime, result=seq)
     return HttpResponse(
         found.content,
         content_type=found.content_type,

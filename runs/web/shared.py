@@ -22,7 +22,7 @@ from . import result_pages
 from .errors import HEADERS, NO_SUCH_LINK, error_response, method_not_allowed
 from .guest import Guest, told
 from .identity import identify_guest
-from .pages import shown_run
+from .pages import part_of, shown_run
 
 CALLS = ("chunks", "outline", "marks", "search")
 PRIVATE = {
@@ -71,10 +71,11 @@ def _nobody(guest: Guest) -> dict:
 def page(request, identity):
     guest = identity.user
     run = guest.share.run
-    note(Action.SHARE_USED, guest, address_of(request), run)
+    context = shown_run(request, run, told(run_dict(run), guest.share))
+    seen = part_of(context["window"])
+    note(Action.SHARE_USED, guest, address_of(request), run, **seen)
     with suppress(OperationalError):  # a full disk must not keep anybody from reading
         Share.objects.count_use(guest.share)
-    context = shown_run(request, run, told(run_dict(run), guest.share))
     return render(request, "runs/run.html", context | _nobody(guest))
 
 
@@ -82,13 +83,13 @@ def page(request, identity):
 @xframe_options_sameorigin
 @for_guests(_gone)
 def result_frame(request, identity, seq):
-    return result_pages.frame(request, identity.user.share.run, seq)
+    return result_pages.frame(request, identity.user, identity.user.share.run, seq)
 
 
 @require_safe
 @for_guests(_gone)
 def result_download(request, identity, seq):
-    return result_pages.file(request, identity.user.share.run, seq)
+    return result_pages.file(request, identity.user, identity.user.share.run, seq)
 
 
 # --- calls ---------------------------------------------------------------------

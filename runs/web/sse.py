@@ -5,23 +5,22 @@ Framing follows the WHATWG's "Server-sent events", section 9.2.5 and 9.2.6.
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass
 
 import orjson
 from django.conf import settings
 
 from .. import logs, metrics
-from ..access import Action
 from ..models import Run
 from ..streaming.database import read
 from ..streaming.follow import Changed, Ended, Gone, Idle, Output, follow
 from ..streaming.wire import Batch
-from .errors import NO_SUCH_LINK, NO_SUCH_RUN, ApiError
+from .deleted import no_such_run
+from .errors import NO_SUCH_LINK, ApiError
 from .exchange import Exchange
 from .frames import end_of
 from .guest import told_to
 from .identity import Identity, identify_guest, visible_run
-from .noting import note_soon
+from .noting import Seen, watching
 from .watching import BadCursor, Shared, first_to_end, parse_cursor, until_refused
 
 HEADERS = [
@@ -82,7 +81,7 @@ async def events(exchange: Exchange, run_id: str) -> None:
     identity = await exchange.identify()
     run = await read(visible_run, identity.user, run_id)
     if run is None:
-        raise ApiError("not_found", NO_SUCH_RUN)
+        raise ApiError("not_found", await read(no_such_run, identity.user, run_id))
     await _events(exchange, identity, run)
 
 
@@ -108,20 +107,9 @@ async def _events(exchange: Exchange, identity: Identity, run: Run) -> None:
         await exchange.start(200, HEADERS)
         await exchange.finish()
         return
-    who = identity.user, exchange.address, run
-    note_soon(Action.WATCH, *who, after=after, by="sse")
-    seen = Seen(after)
-    try:
-        await stream(exchange, identity, run.public_id, _pieces(run.pk, after, seen, identity.user))
-    finally:
-        note_soon(Action.WATCHED, *who, after=after, to=seen.seq, by="sse")
-
-
-@dataclass
-class Seen:
-    """The last chunk that a viewer was given."""
-
-    seq: int
+    with watching(identity.user, exchange.address, run, after, by="sse") as seen:
+        pieces = _pieces(run.pk, after, seen, identity.user)
+        await stream(exchange, identity, run.public_id, pieces)
 
 
 async def _pieces(run_pk: int, after: int, seen: Seen, user) -> AsyncIterator[bytes]:

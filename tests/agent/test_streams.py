@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test import TransactionTestCase, override_settings
 
-from runs.models import AgentSession, Run, Status
+from runs.models import AgentSession, Limit, Run, Status
 from runs.streaming import database
 from runs.streaming.deletion import delete_run
 from runs.web import agent_streams
@@ -117,7 +117,7 @@ class SessionTests(TransactionTestCase):
         path = await self.prepared()
         await self.run_of(path, self.alice)
         await Run.objects.aupdate(status=Status.CANCELLED)
-        await sync_to_async(delete_run)(await Run.objects.aget())
+        await sync_to_async(delete_run)(await Run.objects.aget(), "alice", "Test.")
         self.assertEqual(await refusal(path, self.alice), (404, "not_found"))
 
     @mock.patch.object(type(AgentSession.objects.all()), "WAITING", 2)
@@ -127,6 +127,13 @@ class SessionTests(TransactionTestCase):
         status, answer = await prepare(self.alice)
         self.assertEqual((status, answer["error"]["code"]), (429, "quota"))
         self.assertEqual((await prepare(self.bob))[0], 200)
+
+    async def test_a_session_waits_until_there_is_room(self):
+        path = await self.prepared()
+        await Limit.objects.acreate(launches_per_hour=0)
+        self.assertEqual(await refusal(path, self.alice), (429, "quota"))
+        await Limit.objects.aupdate(launches_per_hour=1)
+        await self.run_of(path, self.alice)
 
     async def test_only_our_pages_launch(self):
         path = await self.prepared()

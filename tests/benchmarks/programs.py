@@ -6,12 +6,12 @@ _STAMPS = """\
 import random, sys, time
 print("ready", flush=True)
 sys.stdin.readline()
-begin = time.monotonic() + {phase} * random.random() / {rate}
+begin = time.monotonic() + {phase} * (2 + random.random() / {rate})
 for number in range({lines}):
     time.sleep(max(0, begin + number / {rate} - time.monotonic()))
     sys.stdout.write(f"{{time.monotonic_ns()}}\\n")
     sys.stdout.flush()
-# What is measured is a program among others that print, not one among those that end.
+# What is measured is a program among others that print, not among those that begin or end.
 time.sleep(2 * {phase})
 """
 

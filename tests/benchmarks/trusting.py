@@ -47,12 +47,12 @@ async def record(values: list[str], is_chained: bool) -> tuple[Run, float]:
     async with feeds.join(run.pk):
         began = time.monotonic()
         for first in range(0, CHUNKS, AT_ONCE):
-            drafts = []
-            for number in range(first, first + AT_ONCE):
-                # The streams alternate, so that no two chunks are joined.
-                stream = ("stdout", "stderr")[number % 2]
-                drafts += drafting.feed(0, stream, text(number), None, began)
-            await recording.append(drafts)
+            # The streams alternate, so that no two chunks are joined.
+            pieces = [
+                (0, ("stdout", "stderr")[number % 2], text(number), None, began)
+                for number in range(first, first + AT_ONCE)
+            ]
+            await recording.append([d for of in drafting.feed_all(pieces) for d in of])
         await recording.flush()
         seconds = time.monotonic() - began
     await recorder.close()

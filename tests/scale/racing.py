@@ -72,16 +72,19 @@ def claims() -> dict:
 def locks() -> dict:
     """Stores of two executors and heartbeats, over and over the same rows."""
     from runs.models import Run
-    from runs.streaming.storing import Work, store
+    from runs.streaming.storing import FEW, Work, store
 
     pks = make_runs(40)
     for pk in pks:
         Run.objects.claim(pk, "one", 60)
 
     def storing(order: list[int], epoch: int) -> str:
-        for round_number in range(150):
-            rows = [(round_number + 1, 0, 0, "o", 0, "x\n", None)]
-            store([Work(pk, epoch, round_number, rows, 2, "x") for pk in order])
+        seq = 0
+        # Few rows are stored in another way than many; both lock.
+        for count in [1, 1 + FEW // len(order)] * 75:
+            rows = [(seq + n, 0, 0, "o", 0, "x\n", None) for n in range(1, count + 1)]
+            store([Work(pk, epoch, seq, rows, 2, "x") for pk in order])
+            seq += count
         return "done"
 
     def renewing() -> str:

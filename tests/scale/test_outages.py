@@ -1,6 +1,7 @@
 """PostgreSQL, Redis or a web process away for a while."""
 
 import json
+import signal
 import threading
 import time
 from contextlib import suppress
@@ -112,6 +113,37 @@ class PostgreSQLTests(OutageCase):
     def test_stopped_for_a_minute(self):
         server = self.cluster.postgresql
         self.go_through(60, server.stop, server.start)
+
+
+class LateTests(OutageCase):
+    def test_who_is_back_a_moment_after_others_is_not_taken_for_dead(self):
+        """As on a machine whose network comes back a second after that of the next."""
+        lease_seconds = 6
+        lease = {"STREAMSITE_LEASE_SECONDS": str(lease_seconds)}
+        late, early = self.worker(**lease), self.worker(1, **lease)
+        late.send(signal.SIGSTOP)  # it has no runs yet; the first is for the other
+        (own,) = self.launch_witnesses(1)
+        self.until_going([own])
+        late.send(signal.SIGCONT)
+        others = self.launch_witnesses(4)
+        self.until_going(others)
+        self.assertEqual(len(self.carried_by(late)), 4)
+        self.cluster.postgresql.stop()
+        try:
+            time.sleep(lease_seconds * 1.2)
+            late.send(signal.SIGSTOP)
+        finally:
+            self.cluster.postgresql.start()
+        renewed = "SELECT lease_until > now() FROM runs_run WHERE public_id = %s"
+        until(lambda: self.cluster.sql(renewed, own.id) == [(True,)])
+        time.sleep(lease_seconds / 3)  # for looks at leases that are over
+        late.send(signal.SIGCONT)
+        self.let_end([own, *others])
+        self.until_all("succeeded")
+        for witness in (own, *others):
+            self.assert_whole(witness)
+        self.assertEqual(set(self.rows("epoch").values()), {1})
+        self.assertEqual(early.process.poll(), None)
 
 
 class RedisTests(OutageCase):

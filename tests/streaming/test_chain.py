@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from unittest import mock
@@ -13,6 +14,7 @@ from django.db import IntegrityError, transaction
 from django.test import TransactionTestCase, override_settings
 
 from runs import signing
+from runs.access import AccessEvent, Action, note
 from runs.models import Chunk, Run, Status
 from runs.streaming import database, recorder, storing
 from runs.streaming.chain import verify
@@ -92,6 +94,21 @@ class RecordedTests(ChainCase):
         await database.write(lambda: Run.objects.filter(pk=run.pk).update(
             dropped=run.dropped | {"chain_after": "00" * 32}))  # fmt: skip
         self.assertNotEqual(await self.found(), WHOLE)
+
+    @override_settings(OUTPUT_CAP_BYTES=64 * 1024)
+    async def test_a_hole_that_moves_meanwhile_is_not_taken_for_missing_chunks(self):
+        flood = ["x" * 1000 + "\n" for _ in range(40)]
+        await self.record(flood, flood, flood)
+        stale = await database.read(self.fresh)
+        await self.record(flood, flood)
+        now = await database.read(self.fresh)
+        self.assertLess(stale.dropped["to_seq"], now.dropped["to_seq"])
+        found = await database.read(verify, stale)
+        self.assertEqual(found.sentence, "Unchanged so far; it is signed when it ends.")
+        # What is missing besides is told.
+        await Chunk.objects.filter(pk=(await Chunk.objects.of(now.pk, 1).afirst()).pk).adelete()
+        self.assertFalse((await database.read(verify, now)).is_intact)
+        self.assertFalse((await database.read(verify, stale)).is_intact)
 
     async def test_rows_that_the_database_refuses_are_part_of_it_as_their_remarks(self):
         real = storing.store
@@ -220,14 +237,41 @@ class CommandTests(ChainCase):
     def check_kept(self, run):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "day"
+            note(Action.LOGIN, self.alice, "127.0.0.1", size=1.5)
             path.write_text(self.call("checkpoint", "--day", f"{run.finished_at:%Y-%m-%d}")[0])
             self.assertEqual(self.call("verify", "--against", str(path))[1], 0)
+            self.check_kept_events(path)
             Run.objects.filter(pk=run.pk).update(public_id="other")
             out, code = self.call("verify", "--against", str(path))
             self.assertEqual((code, f"{run.public_id}  The run is gone." in out), (1, True))
-            path.write_text(path.read_text().replace(run.chain, "0" * 64))
-            with self.assertRaisesMessage(CommandError, "was changed"):
-                call_command("verify", "--against", str(path))
+            written = path.read_text()
+            for what, other in ((run.chain, "0" * 64), ('"day": "2', '"day": "3')):
+                path.write_text(written.replace(what, other))
+                with self.assertRaisesMessage(CommandError, "was changed"):
+                    call_command("verify", "--against", str(path))
+
+    def check_kept_events(self, path: Path):
+        """Later ones are no matter; one that was there and is changed or gone is told."""
+        note(Action.VIEW, self.alice)
+        self.assertEqual(self.call("verify", "--against", str(path))[1], 0)
+        noted = AccessEvent.objects.earliest("pk")
+        for change in (
+            lambda: AccessEvent.objects.filter(pk=noted.pk).update(actor_name="bob"),
+            lambda: AccessEvent.objects.filter(pk=noted.pk).update(
+                at=noted.at - timedelta(hours=1)
+            ),
+            noted.delete,
+        ):
+            pk = noted.pk
+            change()
+            out, code = self.call("verify", "--against", str(path))
+            self.assertEqual((code, "The access events of" in out), (1, True))
+            noted.pk = pk
+            noted.save()
+        self.assertEqual(self.call("verify", "--against", str(path))[1], 0)
+        # Who it was is told when the account is gone, too.
+        self.alice.delete()
+        self.assertEqual(self.call("verify", "--against", str(path))[1], 0)
 
     @override_settings(OUTPUT_CAP_BYTES=64 * 1024)
     async def test_the_script_of_readme_checks_an_export_by_itself(self):
@@ -236,21 +280,22 @@ class CommandTests(ChainCase):
         await self.ended()
         exported = await database.read(lambda: b"".join(export(self.fresh(), "ndjson")))
         key = signing.public_keys()[0]
-        checked = self.run_script(exported, key)
+        checked = run_script(exported, key)
         self.assertEqual((checked.returncode, WHOLE[1:-1] in checked.stdout), (0, True), checked)
         for wrong in (
             exported.replace(b'"text":"xx', b'"text":"yy', 1),
             b"\n".join(exported.split(b"\n")[:-2]) + b"\n",
             exported.replace(b'"owner":"alice"', b'"owner":"bobby"'),
         ):
-            self.assertNotEqual(self.run_script(wrong, key).returncode, 0)
+            self.assertNotEqual(run_script(wrong, key).returncode, 0)
 
-    def run_script(self, exported: bytes, key: str):
-        script = section("Proof that a recording is unchanged").split("```python\n")[1]
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "run.ndjson"
-            path.write_bytes(exported)
-            return subprocess.run(
-                [sys.executable, "-c", script.split("```")[0], str(path), key],
-                capture_output=True, text=True, timeout=60, check=False,
-            )  # fmt: skip
+
+def run_script(exported: bytes, key: str):
+    script = section("Proof that a recording is unchanged").split("```python\n")[1]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.ndjson"
+        path.write_bytes(exported)
+        return subprocess.run(
+            [sys.executable, "-c", script.split("```")[0], str(path), key],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip

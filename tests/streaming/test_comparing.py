@@ -164,6 +164,10 @@ class CompareTests(TestCase):
         self.assertIn("4,711 bytes", notes[0])
         self.assertIn("B still goes on", notes[1])
 
+    def test_a_run_whose_output_was_deleted(self):
+        run = self.make("a\n", output_deleted={"at": "2025-01-31", "by": "root", "reason": "old"})
+        self.assertEqual(compare(run, self.make("a\n"))["notes"], ["A's output was deleted."])
+
     def test_a_line_without_end_and_one_of_nothing(self):
         self.addCleanup(setattr, outputs, "PIECE_CHARS", outputs.PIECE_CHARS)
         outputs.PIECE_CHARS = 1_000

@@ -1,8 +1,11 @@
 """Drafting: masks first, then event lines, and offsets that are the program's own."""
 
 import json
+from itertools import pairwise
 
 from django.test import SimpleTestCase, TransactionTestCase
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from runs.models import STREAM_CODES, Chunk, Run
 from runs.streaming import database
@@ -48,10 +51,44 @@ class DraftingTests(SimpleTestCase):
                 [(0, STREAM_CODES[stream], "***\n", data.replace(KEY, "***"), 0)],
             )
 
+    @settings(max_examples=300, deadline=None)
+    @given(st.data())
+    def test_what_comes_together_is_masked_as_what_comes_apart(self, data):
+        parts = st.sampled_from([KEY, KEY[:9], "x\n", "\x1b[1m", "\x1b[", '{"a": 1}\n', "plain "])
+        text = "".join(data.draw(st.lists(parts, max_size=12)))
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
+        pieces = [
+            (data.draw(st.integers(0, 1)), stream, text[start:end], None, float(start))
+            for start, end in pairwise([0, *cuts, len(text)])
+            for stream in data.draw(st.sampled_from([["stdout"], ["stderr"], ["result"]]))
+        ]
+        at_once = data.draw(st.integers(1, 5))
+        together, apart = Drafting(Secrets([KEY]), {}), Drafting(Secrets([KEY]), {})
+        found = [
+            draft
+            for first in range(0, len(pieces), at_once)
+            for drafts in together.feed_all(pieces[first : first + at_once])
+            for draft in drafts
+        ]
+        expected = [draft for piece in pieces for draft in apart.feed(*piece)]
+        # Cut elsewhere, perhaps: what is whole together need not wait.
+        self.assertEqual(texts(found + together.end()), texts(expected + apart.end()))
+        places = ([m._line, m._column, m._shift] for m in together.maskers.values())
+        self.assertEqual(
+            list(places), [[m._line, m._column, m._shift] for m in apart.maskers.values()]
+        )
+
     def test_without_secrets_nothing_is_touched(self):
         drafting = Drafting(Secrets(), {})
         (draft,) = drafting.feed(0, "stdout", KEY, None, 1.0)
         self.assertEqual((draft.text, drafting.maskers), (KEY, {}))
+
+
+def texts(drafts: list) -> dict[tuple, str]:
+    found: dict[tuple, str] = {}
+    for task, stream, text, _, _ in drafts:
+        found[task, stream] = found.get((task, stream), "") + text
+    return found
 
 
 class OffsetTests(TransactionTestCase):

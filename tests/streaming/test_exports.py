@@ -156,6 +156,8 @@ class CastTests(TestCase):
             (header["version"], header["width"], header["height"], header["timestamp"]),
             (2, 80, 24, 1767323045),
         )
+        about = {"id": run.public_id, "last_seq": 3, "chain": "", "signature": ""}
+        self.assertEqual(header["streamsite"], about)
         self.assertEqual(events, [[0.1, "o", "a\r\nb\r\n"], [0.2, "o", "e"]])
 
     def test_stages_become_markers_when_they_change(self):

@@ -8,7 +8,6 @@ from django.test import TransactionTestCase
 
 from runs.models import Run, Status
 from runs.streaming import database, feed
-from runs.streaming.deletion import delete_run
 from runs.streaming.feed import Feed, announce, feeds
 from runs.streaming.follow import Changed, Ended, Gone, Idle, Output, follow, follow_runs
 from runs.streaming.recorder import Recorder
@@ -158,7 +157,7 @@ class FollowTests(TransactionTestCase):
             async with aclosing(follow(run.pk)) as viewer:
                 await anext(viewer)
                 waiting = asyncio.create_task(anext(viewer))
-                await database.write(delete_run, run)
+                await database.write(run.delete)
                 self.assertIsInstance(await waiting, Gone)
         self.assertEqual([type(item) async for item in follow(run.pk)], [Gone])
 

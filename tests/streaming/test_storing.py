@@ -54,6 +54,10 @@ class StoreTests(TransactionTestCase):
                 self.assertEqual(ours.last_seq, previous + count)
                 self.assertEqual(self.stored(lost), [])
 
+    def test_of_lost_runs_alone_nothing_is_left_to_store(self):
+        with self.assertNumQueries(0):
+            self.assertEqual(store([]), set())
+
     def test_what_was_stored_already_is_neither_lost_nor_doubled(self):
         for run, count in zip(self.runs, (3, FEW + 1), strict=True):
             work = self.work(run, count)

@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from runs import access
 from runs.access import AccessEvent, Action, note
 from runs.models import Run, Status
+from runs.web import replaying
 from tests.factories import make_run
 
 from .api_case import ApiCase
@@ -29,6 +30,7 @@ def told(**filters) -> list[tuple]:
 class AccessCase(ApiCase):
     def setUp(self):
         access._noted.clear()
+        replaying._noted.clear()
         # Logging in for the test is an event, too.
         for user in (self.alice, self.bob, self.auditor, self.root):
             self.client_of(user)
@@ -136,11 +138,20 @@ class NotedTests(AccessCase):
 
 class WatchedTests(SocketCase):
     async def test_who_watched_and_up_to_where(self):
-        run = await sync_to_async(make_run)(self.people.alice, chunks=["a\n", "b\n"])
+        for status, actions in (
+            (Status.RUNNING, ["watch", "watched"]),
+            (Status.SUCCEEDED, ["replay", "replayed"]),
+        ):
+            with self.subTest(status):
+                await AccessEvent.objects.all().adelete()
+                await self.watched(status, actions)
+
+    async def watched(self, status, actions):
+        run = await sync_to_async(make_run)(self.people.alice, status, ["a\n", "b\n"])
         async with self.open(run, "after=1") as socket:
-            await socket.until("end")
+            await socket.until("end" if run.is_final else "chunks")
         events = await self.events(2)
-        self.assertEqual([event.action for event in events], ["watch", "watched"])
+        self.assertEqual([event.action for event in events], actions)
         self.assertEqual([event.detail for event in events], [{"after": 1}, {"after": 1, "to": 2}])
         self.assertEqual({event.actor_name for event in events}, {"alice"})
 

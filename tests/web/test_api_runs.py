@@ -2,7 +2,6 @@ from datetime import timedelta
 from urllib.parse import quote
 
 from runs.models import Chunk, Run, Status
-from runs.streaming import deletion
 from tests.factories import STARTED, make_run
 
 from .api_case import ApiCase
@@ -177,22 +176,11 @@ class DeleteTests(ApiCase):
         run = make_run(self.alice, chunks=["x"] * 25)
         other = make_run(self.alice, chunks=["y"])
         again = make_run(self.alice, rerun_of=run)
-        self.addCleanup(setattr, deletion, "SLICE", deletion.SLICE)
-        deletion.SLICE = 10
         response = self.delete(self.alice, run)
         self.assertEqual((response.status_code, response.content), (204, b""))
         self.assertEqual(list(Run.objects.order_by("pk")), [other, again])
         self.assertEqual([chunk.run_id for chunk in Chunk.objects.all()], [other.pk])
         self.assert_error(self.delete(self.alice, run), 404, "not_found")
-
-    def test_the_writer_is_never_held_for_more_than_a_slice(self):
-        run = make_run(self.alice, chunks=["x"] * 25)
-        self.addCleanup(setattr, deletion, "SLICE", deletion.SLICE)
-        deletion.SLICE = 10
-        with self.assertNumQueries(6):
-            # Three slices, what the run's own delete looks for (chunks left, runs
-            # that repeat it), the run.
-            deletion.delete_run(run)
 
     def test_an_active_run_is_409(self):
         for status in (Status.QUEUED, Status.STARTING, Status.RUNNING):

@@ -21,6 +21,7 @@ NAMED_BY_CONTRACT = {
     "/api/runs/{run_id}/shares/{share_id}": {"delete"},
     "/api/runs/{run_id}/compare/{other_id}": {"get"},
     "/api/search": {"get"},
+    "/api/limits": {"get"},
     "/api/runs/{run_id}/cancel": {"post"},
     "/api/runs/{run_id}/rerun": {"post"},
     "/api/runs/{run_id}/events": {"get"},

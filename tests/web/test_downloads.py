@@ -19,6 +19,8 @@ class DownloadTests(SocketCase):
             self.people.alice,
             chunks=["a\n", {"text": "e\n", "stream": "stderr"}, {"text": "b\n", "task": 1}],
             title='x"; filename="evil.html\r\n',
+            chain="ab" * 32,
+            signature="signed+/=",
         )
 
     def url(self, format="ndjson", run=None) -> str:
@@ -40,6 +42,8 @@ class DownloadTests(SocketCase):
                 self.assertEqual(headers["x-content-type-options"], "nosniff")
                 expected = await sync_to_async(self._expected)(format)
                 self.assertEqual(body, expected)
+                proof = headers["x-run-chain"], headers["x-run-signature"]
+                self.assertEqual(proof, ("ab" * 32, "signed+/="))
 
     def _expected(self, format) -> bytes:
         return b"".join(exports.export(self.run_, format))

@@ -6,7 +6,7 @@ from django.test import override_settings
 
 from runs.execution import dispatch
 from runs.kinds import default_title
-from runs.models import Run, Status
+from runs.models import Limit, Run, Status
 from runs.streaming import database
 from tests.execution.helpers import CarryingTestCase
 from tests.factories import make_run
@@ -56,6 +56,19 @@ class LaunchTests(LaunchCase):
             json.loads(last.data),
             {"status": "failed", "exit_code": 3, "run": run.public_id, "last_seq": run.last_seq},
         )
+
+    async def test_beyond_a_limit_nothing_is_launched(self):
+        await Limit.objects.acreate(launches_per_hour=1)
+        events = await self.stream("command", "command=true")
+        headers = [*self.login, *WANTS_EVENTS]
+        status, sent, body = await fetch("/api/stream/command", headers)
+        error = json.loads(body)["error"]
+        self.assertEqual((status, error["code"]), (429, "quota"))
+        self.assertIn("launched 1 of 1 runs", error["message"])
+        self.assertGreater(int(sent["retry-after"]), 3500)
+        # Who comes back launches nothing.
+        first = [*headers, (b"last-event-id", events[0].last_event_id.encode())]
+        self.assertEqual((await fetch("/api/stream/command", first))[0], 200)
 
     async def test_the_demonstration_of_structured_events(self):
         events = await self.stream("structured")

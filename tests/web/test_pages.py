@@ -264,7 +264,7 @@ class RunPageTests(PageTestCase):
         run = make_run(self.alice, Status.QUEUED)
         client = self.as_(self.alice)
         self.assertContains(
-            client.post(f"/runs/{run.public_id}/delete/", follow=True), "Cancel it first."
+            client.post(f"/runs/{run.public_id}/delete/", follow=True), "Cancel it, then delete it."
         )
         client.post(f"/runs/{run.public_id}/cancel/")
         run.refresh_from_db()

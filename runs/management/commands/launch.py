@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from ...access import note_launch
 from ...execution import dispatch
 from ...kinds import KINDS, InvalidSpec, NotConfigured, Spec, check_configured, parse_spec
-from ...models import Run
+from ...models import LimitReached, Run
 from ...streaming import database
 from ..terminal import (
     Screen,
@@ -127,7 +127,7 @@ async def launch(owner, spec: Spec, detach: bool) -> int:
             await start_executor()
         try:
             run = await database.write(dispatch.submit, owner, spec)
-        except InvalidSpec as error:
+        except (InvalidSpec, LimitReached) as error:
             raise CommandError(str(error)) from None
         await database.write(note_launch, run, owner)
         if detach:

@@ -1,12 +1,12 @@
-import json
 import sys
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from ... import signing
-from ...models import ACTIVE, Run
-from ...streaming.chain import verify
+from ...models import ACTIVE, Deletion, Run
+from ...streaming.chain import Finding, verify, verify_deletion
+from ..checkpoints import Checkpoint, read
 
 
 class Command(BaseCommand):
@@ -27,10 +27,13 @@ class Command(BaseCommand):
         if key:
             self.stdout.write("\n".join(signing.public_keys()))
             return
-        kept = read_checkpoint(against) if against else {}
-        if not (runs or all or kept):
+        if not (runs or all or against):
             raise CommandError("Say which: RUN, --all or --against FILE.")
-        wrong = self.check_kept(kept)
+        kept, wrong = {}, self.check_deletions() if all else 0
+        if against:
+            checkpoint = read(against)
+            kept = checkpoint.runs
+            wrong += self.check_access(checkpoint) + self.check_kept(kept)
         for run in chosen(runs, kept, all):
             finding = verify(run)
             found = {"checked_at": timezone.now(), "check_found": finding.sentence}
@@ -39,9 +42,33 @@ class Command(BaseCommand):
             if runs or not finding.is_intact:
                 self.stdout.write(f"{run.public_id}  {finding.sentence}")
         if wrong:
-            self.stderr.write(f"{wrong} recordings are not as they were.")
+            self.stderr.write(f"Not as it was recorded: {wrong}.")
             sys.exit(1)
         self.stdout.write("Every recording that was looked at is complete and unchanged.")
+
+    def check_access(self, checkpoint: Checkpoint) -> int:
+        if checkpoint.has_its_events():
+            return 0
+        if checkpoint.is_forgotten():
+            self.stdout.write(
+                f"The access events of {checkpoint.day} are older than STREAMSITE_ACCESS_DAYS."
+            )
+            return 0
+        self.stdout.write(f"The access events of {checkpoint.day} are not those that were there.")
+        return 1
+
+    def check_deletions(self) -> int:
+        """How many deletions are not as they were noted; says how many there are."""
+        known = wrong = 0
+        for deletion in Deletion.objects.order_by("pk").iterator(chunk_size=100):
+            finding = verify_deletion(deletion)
+            known += finding.is_intact
+            wrong += not finding.is_intact
+            if not finding.is_intact:
+                self.stdout.write(f"{deletion.public_id}  {finding.sentence}")
+        if known:
+            self.stdout.write(f"{known} deletions are known; the admin tells why.")
+        return wrong
 
     def check_kept(self, kept: dict[str, dict]) -> int:
         """How many runs of a checkpoint are gone or others now."""
@@ -50,13 +77,25 @@ class Command(BaseCommand):
         for run_id, line in kept.items():
             run = found.get(run_id)
             if run is None:
-                self.stdout.write(f"{run_id}  The run is gone.")
+                finding = of_deleted(run_id, line)
+                self.stdout.write(f"{run_id}  The run is gone. {finding.sentence}")
+                if finding.is_intact:
+                    continue
             elif (run.last_seq, run.chain) != (line["last_seq"], line["chain"]):
                 self.stdout.write(f"{run_id}  It is not the recording of the checkpoint.")
             else:
                 continue
             wrong += 1
         return wrong
+
+
+def of_deleted(run_id: str, line: dict) -> Finding:
+    """What is known of a run that is gone, which a checkpoint has."""
+    for deletion in Deletion.objects.filter(public_id=run_id, what=Deletion.RECORD):
+        if (deletion.last_seq, deletion.chain) != (line["last_seq"], line["chain"]):
+            return Finding(False, "What is told of its deletion is of another recording.")
+        return verify_deletion(deletion)
+    return Finding(False, "Nothing tells why.")
 
 
 def chosen(runs: list[str], kept, all: bool):
@@ -68,20 +107,8 @@ def chosen(runs: list[str], kept, all: bool):
         run = Run.objects.filter(public_id=run_id).first()
         if run is not None:
             yield run
+        elif deletion := Deletion.objects.filter(public_id=run_id, what="record").first():
+            if run_id in runs:
+                raise CommandError(verify_deletion(deletion).sentence)
         elif run_id in runs:
             raise CommandError(f"There is no run {run_id}.")
-
-
-def read_checkpoint(path: str) -> dict[str, dict]:
-    """Its lines by run. Raises CommandError if it is none of ours or was changed."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            *lines, last = file.read().splitlines()
-        end = json.loads(last)
-        is_ours = signing.is_signed("\n".join(lines).encode(), end["signature"])
-        kept = {line["id"]: line for line in map(json.loads, lines)}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CommandError(f"{path} is no checkpoint that can be read: {error}") from None
-    if not is_ours:
-        raise CommandError(f"{path} was changed, or signed by a key that is not ours.")
-    return kept

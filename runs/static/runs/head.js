@@ -33,7 +33,7 @@ export function makeHead(page, now = () => performance.now()) {
     find("stdin")?.remove();
     find("delete")?.removeAttribute("hidden");
     const empty = find("log-empty");
-    if (empty) empty.textContent = "The program printed nothing.";
+    if (empty) empty.textContent = run.output_deleted ? "The output was deleted." : "The program printed nothing.";
   }
 
   /** Seconds since the start, going on while the run does. */

@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
+from runs.access import Action, note
 from streamsite.serving import allow_host, serve_site
 
 ADMIN = "admin"
@@ -42,6 +43,7 @@ class Command(BaseCommand):
         given = os.environ.get("STREAMSITE_ADMIN_PASSWORD")
         password = given or secrets.token_urlsafe(12)
         users.create_superuser(ADMIN, password=password)
+        note(Action.ADMIN_ADD, subject=ADMIN, what="user", by="quickstart")
         if given:
             self.say(f"Log in as {ADMIN} with the password from STREAMSITE_ADMIN_PASSWORD.")
         else:

@@ -7,7 +7,8 @@ from django.db import connection
 
 from runs.execution import dispatch
 from streamsite.monitoring import serve_monitoring
-from streamsite.server import CannotListen, prepare_process
+from streamsite.process import prepare_process
+from streamsite.server import CannotListen
 from streamsite.serving import shown
 
 

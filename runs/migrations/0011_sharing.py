@@ -28,8 +28,7 @@ def let_auditors_view(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0007_chain'),
-        ('runs', '0002_auditors'),
+        ('runs', '0010_access_actions'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -37,7 +36,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='accessevent',
             name='action',
-            field=models.CharField(choices=[('login', 'Logged in'), ('logout', 'Logged out'), ('login_failed', 'Failed to log in'), ('launch', 'Launched'), ('rerun', 'Launched again'), ('view', 'Opened the page'), ('read', 'Read by the API'), ('watch', 'Began to watch'), ('watched', 'Stopped watching'), ('export', 'Exported'), ('cancel', 'Cancelled'), ('delete', 'Deleted'), ('token_made', 'Made a token'), ('token_used', 'Used a token'), ('token_revoked', 'Revoked a token'), ('secret_saved', 'Saved a secret'), ('secret_deleted', 'Deleted a secret'), ('share_made', 'Made a shared link'), ('share_used', 'Opened a shared link'), ('share_revoked', 'Revoked a shared link'), ('webhook_saved', 'Saved a webhook'), ('webhook_deleted', 'Deleted a webhook')], max_length=16),
+            field=models.CharField(choices=[('login', 'Logged in'), ('logout', 'Logged out'), ('login_failed', 'Failed to log in'), ('launch', 'Launched'), ('rerun', 'Launched again'), ('view', 'Opened the page'), ('read', 'Read by the API'), ('watch', 'Began to watch'), ('watched', 'Stopped watching'), ('replay', 'Began to replay'), ('replayed', 'Replayed'), ('export', 'Exported'), ('cancel', 'Cancelled'), ('delete', 'Deleted'), ('retention', 'Deleted what was due'), ('rule_changed', 'Changed a retention rule'), ('hold_placed', 'Placed a legal hold'), ('hold_released', 'Released a legal hold'), ('token_made', 'Made a token'), ('token_used', 'Used a token'), ('token_revoked', 'Revoked a token'), ('secret_saved', 'Saved a secret'), ('secret_deleted', 'Deleted a secret'), ('password', 'Changed a password'), ('admin_add', 'Added in the admin'), ('admin_change', 'Changed in the admin'), ('admin_delete', 'Deleted in the admin'), ('share_made', 'Made a shared link'), ('share_used', 'Opened a shared link'), ('share_revoked', 'Revoked a shared link'), ('webhook_saved', 'Saved a webhook'), ('webhook_deleted', 'Deleted a webhook')], max_length=16),
         ),
         migrations.CreateModel(
             name='Share',
