@@ -12,7 +12,7 @@ from django.utils import timezone
 from runs import access, logs
 from runs.access import AccessEvent
 from runs.models import Run, Share, Status
-from runs.web import noting
+from runs.web import noting, replaying
 from tests.factories import make_run
 from tests.streaming.helpers import finish, make_held_run
 
@@ -31,6 +31,7 @@ def make_share(run, user, seconds=3600, label="") -> Share:
 class ShareCase(ApiCase):
     def setUp(self):
         access._noted.clear()
+        replaying._noted.clear()
         self.run_ = make_run(self.alice, chunks=["a\n", "b\n", RESULT], title="Shown", **ENV)
         self.other = make_run(self.alice, chunks=["private\n"], title="Not shown")
         self.share = make_share(self.run_, self.alice, label="for the vendor")
@@ -160,8 +161,8 @@ class OpenTests(ShareCase):
         told = AccessEvent.objects.order_by("pk").values_list("action", "actor_name", "actor")
         self.assertEqual(
             list(told.exclude(action="login")),
-            [("share_used", name, None), ("read", name, None),
-             ("read", f"link {second.pk}", None)],
+            [("share_used", name, None), ("replayed", name, None),
+             ("replayed", f"link {second.pk}", None)],
         )  # fmt: skip
         self.share.refresh_from_db()
         self.assertEqual(self.share.uses, 1)
