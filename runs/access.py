@@ -51,6 +51,11 @@ class Action(models.TextChoices):
     ADMIN_ADD = "admin_add", "Added in the admin"
     ADMIN_CHANGE = "admin_change", "Changed in the admin"
     ADMIN_DELETE = "admin_delete", "Deleted in the admin"
+    SHARE_MADE = "share_made", "Made a shared link"
+    SHARE_USED = "share_used", "Opened a shared link"
+    SHARE_REVOKED = "share_revoked", "Revoked a shared link"
+    WEBHOOK_SAVED = "webhook_saved", "Saved a webhook"
+    WEBHOOK_DELETED = "webhook_deleted", "Deleted a webhook"
 
 
 class AccessEvent(models.Model):
@@ -86,7 +91,8 @@ def event_of(
         action=action,
         # By key: the account may be gone when it is added.
         actor_id=known.pk if known else None,
-        actor_name=known.get_username() if known else "",
+        # Whoever holds a shared link has a name and no account.
+        actor_name=user.get_username()[:150] if user is not None else "",
         address=(address or "")[:45],
         run=run.public_id if run is not None else "",
         # A name that somebody typed may hold what PostgreSQL refuses.
@@ -137,7 +143,7 @@ _noted: dict[tuple, float] = {}
 
 def note_once(action: Action, user, address: str = "", run=None, subject: str = "", **detail):
     """Add an event unless the same one was added within the last minutes."""
-    key = (action, user.pk, run.pk if run is not None else subject)
+    key = (action, user.pk or user.get_username(), run.pk if run is not None else subject)
     now = time.monotonic()
     if now - _noted.get(key, -READ_AGAIN_SECONDS) < READ_AGAIN_SECONDS:
         return

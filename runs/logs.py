@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 RUN: ContextVar[str] = ContextVar("run", default="")
 
 HIDDEN = "[hidden]"
-TOKEN = re.compile(r"\bsst_[\w-]+", re.ASCII)
+# Of the API, and in shared links.
+TOKEN = re.compile(r"\b(?:sst_[\w-]+|sss_\w+(?:\.[\w-]+)?)", re.ASCII)
 # Less is no secret, and may be in any word.
 SECRET_CHARS = 4
 

@@ -338,6 +338,15 @@ VIEWER_STALL_SECONDS = env_number("STREAMSITE_VIEWER_STALL_SECONDS", 30, low=1)
 VIEWER_RECHECK_SECONDS = env_number("STREAMSITE_VIEWER_RECHECK_SECONDS", 30, low=1)
 PING_SECONDS = 15
 
+# How long a shared link may live at most; 0: none can be made, and none works.
+SHARE_DAYS = env_number("STREAMSITE_SHARE_DAYS", 90)
+
+# Where webhooks may lead: nobody's intranet, and only over TLS, unless this is one.
+WEBHOOK_PRIVATE = env_flag("STREAMSITE_WEBHOOK_PRIVATE")
+WEBHOOK_HTTP = env_flag("STREAMSITE_WEBHOOK_HTTP")
+# Where people reach this site: addresses in messages begin so.
+SITE_URL = os.environ.get("STREAMSITE_URL", "").strip().rstrip("/")
+
 LOG_FORMAT = os.environ.get("STREAMSITE_LOG_FORMAT", "").strip() or "text"
 if LOG_FORMAT not in ("text", "json"):
     raise ImproperlyConfigured("STREAMSITE_LOG_FORMAT must be text or json.")

@@ -61,11 +61,13 @@ class EntranceTests(TestCase):
                 "AccessEvent",
                 "Chunk",
                 "Deletion",
+                "Delivery",
                 "Hold",
                 "Limit",
                 "RetentionRule",
                 "Run",
                 "SavedSecret",
+                "Share",
             ],
         )
         self.assertEqual(self.client.get(url(RUNS)).status_code, 200)
@@ -107,11 +109,13 @@ class GroupTests(TestCase):
             "accessevent",
             "chunk",
             "deletion",
+            "delivery",
             "hold",
             "limit",
             "retentionrule",
             "run",
             "savedsecret",
+            "share",
         ]
         self.assertEqual(names, [f"view_{model}" for model in models])
         self.assertEqual(Permission.objects.filter(codename="view_run").count(), 1)

@@ -7,17 +7,22 @@ from .limits import LimitAdmin
 from .people import GroupAdmin, UserAdmin
 from .retention import DeletionAdmin, HoldAdmin, RetentionRuleAdmin
 from .runs import RunAdmin
+from .shares import ShareAdmin
+from .webhooks import DeliveryAdmin, WebhookAdmin
 
 __all__ = [
     "AccessEventAdmin",
     "ApiTokenAdmin",
     "ChunkAdmin",
     "DeletionAdmin",
+    "DeliveryAdmin",
     "GroupAdmin",
     "HoldAdmin",
     "LimitAdmin",
     "RetentionRuleAdmin",
     "RunAdmin",
     "SavedSecretAdmin",
+    "ShareAdmin",
     "UserAdmin",
+    "WebhookAdmin",
 ]

@@ -15,6 +15,7 @@ from ..streaming.recorder import Recorder
 from ..streaming.retention import retain
 from .carrier import Carrier
 from .recovery import Contact, take_over_expired, take_over_runs
+from .webhooks import Deliverer
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Executor:
         self._most_of_one = limit - limit // 10
         self._contact = Contact(settings.LEASE_SECONDS)
         self._strays: set[int] = set()
+        self._deliverer = Deliverer()
         self._recorder = Recorder(feeds.deliver)
         self._carriers: dict[int, Carrier] = {}
         self._carrying: set[asyncio.Task] = set()
@@ -80,6 +82,7 @@ class Executor:
             (self._sweep, SWEEP_SECONDS),
             (self._keep_limits, LIMIT_SECONDS),
             (self._forget_usage, FORGET_SECONDS),
+            (self._deliverer.look, LOOK_SECONDS),
         ]
         if self._is_shared:
             repeated.append((self._take_over_expired, LOOK_SECONDS))
@@ -101,6 +104,7 @@ class Executor:
         for task in [*self._side_tasks, *self._carrying]:
             task.cancel()
         await asyncio.gather(*self._side_tasks, *self._carrying, return_exceptions=True)
+        await self._deliverer.stop()
         await self._recorder.close()
         await self.backend.close()
 

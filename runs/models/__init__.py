@@ -9,9 +9,11 @@ from .limits import Limit
 from .retention import Deletion, Hold, RetentionRule
 from .run import Run, new_public_id
 from .run_changes import RunQuerySet
+from .share import Share
 from .standing import LimitReached, Standing, standings_of
 from .status import ACTIVE, HELD, IS_ACTIVE, Status
 from .usage import Usage
+from .webhook import Delivery, Webhook
 
 __all__ = [
     "ACTIVE",
@@ -25,6 +27,7 @@ __all__ = [
     "ApiToken",
     "Chunk",
     "Deletion",
+    "Delivery",
     "Hold",
     "Limit",
     "LimitReached",
@@ -32,10 +35,12 @@ __all__ = [
     "Run",
     "RunQuerySet",
     "SavedSecret",
+    "Share",
     "Standing",
     "Status",
     "Stream",
     "Usage",
+    "Webhook",
     "new_public_id",
     "standings_of",
 ]

@@ -17,6 +17,7 @@ from .credentials import SavedSecret
 from .standing import check_limits, kept_bytes, over_output_limits
 from .status import HELD, IS_ACTIVE, Status
 from .usage import Usage, count_output, count_output_of
+from .webhook import Delivery
 
 
 class RunQuerySet(models.QuerySet):
@@ -266,6 +267,8 @@ class RunQuerySet(models.QuerySet):
             output_counted=run.output_bytes,
         )
         count_output_of(run)
+        # In the same transaction: whoever waits for the end is told of it, whatever dies.
+        Delivery.objects.of_end(run)
 
     def request_cancel(self, run) -> bool:
         """Ask for a run's end; a queued one ends here. False if it is final already."""

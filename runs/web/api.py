@@ -11,7 +11,16 @@ from ninja.errors import ValidationError
 from ..kinds import InvalidSpec, NotConfigured
 from ..models import LimitReached
 from ..streaming.needles import BadNeedle
-from . import api_chunks, api_limits, api_outline, api_runs, api_schema, api_search
+from . import (
+    api_chunks,
+    api_compare,
+    api_limits,
+    api_outline,
+    api_runs,
+    api_schema,
+    api_search,
+    api_shares,
+)
 from .api_input import QueryParser
 from .errors import (
     ApiError,
@@ -39,6 +48,8 @@ SECURITY = {
 
 
 def authenticate(request: HttpRequest) -> Identity:
+    if guest := getattr(request, "guest", None):
+        return guest  # set by web/shared.py, for a call that a shared link opens
     identity = identify_request(request)
     if identity.token is None and (reason := csrf_refusal_of(request)):
         raise ApiError("csrf", reason)
@@ -88,6 +99,8 @@ api.add_router("", api_chunks.router)
 api.add_router("", api_outline.router)
 api.add_router("", api_search.router)
 api.add_router("", api_limits.router)
+api.add_router("", api_shares.router)
+api.add_router("", api_compare.router)
 
 
 # --- how calls fail ------------------------------------------------------------

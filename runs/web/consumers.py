@@ -21,7 +21,16 @@ from ..streaming.follow import Changed, Ended, Gone, Idle, Output, follow
 from . import frames
 from .errors import ApiError
 from .exchange import address_in, parse_query
-from .identity import Identity, Unauthorized, check_origin, identify, renewed, visible_run
+from .guest import told_to
+from .identity import (
+    Identity,
+    Unauthorized,
+    check_origin,
+    identify,
+    identify_guest,
+    renewed,
+    visible_run,
+)
 from .noting import Seen, note_soon, watching
 from .watching import BadCursor, first_to_end, parse_cursor, until_refused
 
@@ -80,12 +89,35 @@ async def watch_run(scope: dict, receive, send, run_id: str) -> None:
     except Refused as refused:
         await close(send, refused.code)
         return
+    await _watch(scope, receive, send, identity, run, after)
+
+
+async def watch_shared(scope: dict, receive, send, token: str) -> None:
+    """The same for whoever holds a shared link. The link alone counts, no cookie, so
+    where the page comes from is not looked at."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    identity = await read(identify_guest, token)
+    if identity is None:
+        await close(send, CLOSE_NO_SUCH_RUN)
+        return
+    try:
+        after = _cursor(scope)
+    except Refused as refused:
+        await close(send, refused.code)
+        return
+    await _watch(scope, receive, send, identity, identity.user.share.run, after)
+
+
+async def _watch(scope, receive, send, identity: Identity, run: Run, after: int) -> None:
     logs.RUN.set(run.public_id)
     viewer = Viewer(identity, run, send, address_in(scope))
     noted = watching(identity.user, address_in(scope), run, after)
     with metrics.SOCKET_VIEWERS.track_inprogress(), noted as viewer.seen:
         code = await first_to_end(
-            viewer.show(after), viewer.obey(receive), close_code_when_refused(identity, run_id)
+            viewer.show(after),
+            viewer.obey(receive),
+            close_code_when_refused(identity, run.public_id),
         )
     if code is not None:
         await close(send, code)
@@ -140,7 +172,7 @@ class Viewer:
                         await self._text(frame)
                     self.seen.seq = batches[-1].last_seq
                 case Changed(run):
-                    await self._text(greet(run))
+                    await self._text(greet(told_to(self._identity.user, run)))
                     greet = frames.status
                     self._greeted.set()
                 case Idle():

@@ -37,6 +37,10 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+NO_SUCH_LINK = (
+    "This link opens nothing: it has expired, was revoked, or is not complete. "
+    "Ask whoever sent it for a new one."
+)
 NO_SUCH_RUN = "There is no such run, or it is not yours to see."
 
 

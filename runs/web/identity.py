@@ -1,6 +1,7 @@
 """Who is asking: one rule for the API, the streams and the sockets.
 
-A Bearer token if an Authorization header is there, else the session's cookie.
+A Bearer token if an Authorization header is there, else the session's cookie. Shared
+links are asked for by what answers at their addresses, and by nothing else.
 The functions that read the database are synchronous and run in a thread.
 """
 
@@ -23,7 +24,8 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from ..access import Action, note_once
-from ..models import ApiToken, Run
+from ..models import ApiToken, Run, Share
+from .guest import Guest
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -39,7 +41,7 @@ class Unauthorized(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user, and by what we know them: a token or a session, never both."""
+    """A user, and by what we know them: a token, a session or a shared link."""
 
     user: object
     token: ApiToken | None = None
@@ -58,11 +60,19 @@ def identify_request(request: HttpRequest) -> Identity:
     return _identify([] if sent is None else [sent], request.META.get("HTTP_COOKIE", ""))
 
 
+def identify_guest(token: str) -> Identity | None:
+    """Whoever holds a shared link; None if it opens nothing (any more)."""
+    share = Share.objects.of_token(token)
+    return share and Identity(Guest(share))
+
+
 def renewed(identity: Identity) -> Identity | None:
     """The identity read again, with the user as they are now; None if it no longer holds.
 
     Open streams ask now and then, and look with the new user whether they may go on.
     """
+    if isinstance(identity.user, Guest):
+        return Identity(Guest(Share.objects.renewed(identity.user.share)))
     try:
         if identity.token is None:
             return _by_session(identity.session_key)
@@ -76,6 +86,8 @@ def renewed(identity: Identity) -> Identity | None:
 
 
 def visible_run(user, public_id: str) -> Run | None:
+    if isinstance(user, Guest):
+        return user.run(public_id)
     if "\0" in public_id:
         return None  # PostgreSQL refuses to look for it
     return Run.objects.visible_to(user).filter(public_id=public_id).first()

@@ -15,7 +15,7 @@ from ..access import AccessEvent, Action, address_of, note, note_launch
 from ..examples import examples
 from ..execution import dispatch
 from ..kinds import KINDS, InvalidSpec, NotConfigured, check_configured, parse_spec
-from ..models import Hold, LimitReached, Run, Status
+from ..models import Hold, LimitReached, Run, Share, Status
 from ..streaming.deletion import Refused
 from ..streaming.wire import run_dict
 from .deleted import delete_for, deletion_for
@@ -144,24 +144,35 @@ def run_list(request):
 @require_GET
 def run_page(request, public_id):
     run = _visible(request, public_id)
-    described = run_dict(run)
-    window = window_of(run, after=_seq(request, "after"), before=_seq(request, "before"))
-    shown = {"after": window.first - 1, "to": window.last} if window.chunks else {}
-    note(Action.VIEW, request.user, address_of(request), run, **shown)
-    context = {
+    may_change = run.may_be_changed_by(request.user)
+    shown = shown_run(request, run, run_dict(run))
+    note(Action.VIEW, request.user, address_of(request), run, **part_of(shown["window"]))
+    shown |= {
+        "may_change": may_change,
+        "shares": Share.objects.usable().filter(run=run).count() if may_change else 0,
+        "exports": EXPORTS,
+        "is_held": Hold.objects.of(run).exists(),
+    }
+    response = render(request, "runs/run.html", shown)
+    patch_cache_control(response, no_store=True)
+    return response
+
+
+def part_of(window) -> dict:
+    """What of the output a page showed, as access events tell it."""
+    return {"after": window.first - 1, "to": window.last} if window.chunks else {}
+
+
+def shown_run(request, run: Run, described: dict) -> dict:
+    """What the page of a run shows to everybody who may see it."""
+    return {
         "run": run,
-        "window": window,
-        "may_change": run.may_be_changed_by(request.user),
+        "window": window_of(run, after=_seq(request, "after"), before=_seq(request, "before")),
         "programs": run.program if isinstance(run.program, list) else [run.program],
         "run_json": described,
         "tasks": described["tasks"],
         "seconds": described["duration"],
-        "exports": EXPORTS,
-        "is_held": Hold.objects.of(run).exists(),
     }
-    response = render(request, "runs/run.html", context)
-    patch_cache_control(response, no_store=True)
-    return response
 
 
 @login_required

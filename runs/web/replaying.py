@@ -5,14 +5,14 @@ import time
 
 from ..access import MOST_REMEMBERED, READ_AGAIN_SECONDS, Action, address_of, note
 
-# (user, run) -> when that was begun, and what has been noted since: [(from, to)].
+# (user or shared link, run) -> when that was begun, and what has been noted since: [(from, to)].
 _noted: dict[tuple, tuple[float, list[tuple[int, int]]]] = {}
 _lock = threading.Lock()
 
 
 def note_replay(request, user, run, first: int, last: int) -> None:
     """Note that chunks `first` to `last` were read, unless that is noted already."""
-    if _is_new((user.pk, run.pk), first, last):
+    if _is_new((user.pk or user.get_username(), run.pk), first, last):
         note(Action.REPLAYED, user, address_of(request), run, after=first - 1, to=last)
 
 

@@ -10,7 +10,7 @@ from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_safe
 
 from ..access import Action, address_of, note, note_once
-from ..models import STREAM_CODES, Run
+from ..models import STREAM_CODES
 from ..streaming.reading import rows_after
 from .csp import RESULT_POLICY
 from .identity import visible_run
@@ -26,8 +26,12 @@ _COLOURED = re.compile(r"colou?r\s*[:=]|background|fill\s*[:=]|<svg|<img", re.IG
 @xframe_options_sameorigin
 def result_frame(request, public_id, seq):
     """The HTML or LaTeX (`?mime=text/latex`) of a result, for the frame on the run's page."""
-    run, data, _ = _result(request, public_id, seq)
-    note_once(Action.READ, request.user, address_of(request), run, result=seq)
+    return frame(request, request.user, visible_run(request.user, public_id), seq)
+
+
+def frame(request, user, run, seq):
+    data, _ = _result(run, seq)
+    note_once(Action.READ, user, address_of(request), run, result=seq)
     mime = request.GET.get("mime", "text/html")
     text = text_of(data, mime) if mime in ("text/html", "text/latex") else ""
     if not text:
@@ -43,19 +47,23 @@ def result_frame(request, public_id, seq):
 @require_safe
 def result_download(request, public_id, seq):
     """One representation of a result (`?mime=`, text/plain if not given) as a file."""
-    run, data, text = _result(request, public_id, seq)
+    return file(request, request.user, visible_run(request.user, public_id), seq)
+
+
+def file(request, user, run, seq):
+    data, text = _result(run, seq)
     mime = request.GET.get("mime", "text/plain")
-    file = file_of(data, mime)
-    if file is None and mime == "text/plain":
-        file = file_of({mime: text}, mime)
-    if file is None:
+    found = file_of(data, mime)
+    if found is None and mime == "text/plain":
+        found = file_of({mime: text}, mime)
+    if found is None:
         raise Http404
-    note(Action.EXPORT, request.user, address_of(request), run, format=mime, result=seq)
+    note(Action.EXPORT, user, address_of(request), run, format=mime, result=seq)
     return HttpResponse(
-        file.content,
-        content_type=file.content_type,
+        found.content,
+        content_type=found.content_type,
         headers={
-            "Content-Disposition": f'attachment; filename="result-{seq}.{file.suffix}"',
+            "Content-Disposition": f'attachment; filename="result-{seq}.{found.suffix}"',
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "sandbox; default-src 'none'",
@@ -63,10 +71,9 @@ def result_download(request, public_id, seq):
     )
 
 
-def _result(request, public_id, seq) -> tuple[Run, object, str]:
-    """The run, the data and the text of a result that the user may see. Raises Http404."""
-    run = visible_run(request.user, public_id)
+def _result(run, seq) -> tuple[object, str]:
+    """The data and the text of a run's result; None has none. Raises Http404."""
     rows = rows_after(run.pk, seq - 1, 1, until=seq) if run and 0 < seq <= run.last_seq else []
     if not rows or rows[0][3] != STREAM_CODES["result"]:
         raise Http404
-    return run, json.loads(rows[0][6] or "null"), rows[0][5]
+    return json.loads(rows[0][6] or "null"), rows[0][5]

@@ -6,13 +6,16 @@ from . import agent_streams, consumers, downloads, launch_streams, run_list, sse
 from .exchange import answer
 
 _RUN = r"(?P<run_id>[^/]+)"
+_TOKEN = r"(?P<token>[^/]+)"
 
 WEBSOCKETS = [
     (re.compile(rf"/ws/runs/{_RUN}/"), consumers.watch_run),
     (re.compile(r"/ws/runs/"), run_list.watch_runs),
+    (re.compile(rf"/ws/shared/{_TOKEN}/"), consumers.watch_shared),
 ]
 STREAMS = [
     (re.compile(rf"/api/runs/{_RUN}/events"), sse.events),
+    (re.compile(rf"/api/shared/{_TOKEN}/events"), sse.shared_events),
     (re.compile(rf"/api/runs/{_RUN}/export\.(?P<format>[^/]+)"), downloads.download),
     (re.compile(r"/api/stream/(?P<name>command|python|structured)"), launch_streams.launch),
     (re.compile(r"/api/stream/agent"), agent_streams.launch),

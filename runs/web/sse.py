@@ -10,14 +10,16 @@ import orjson
 from django.conf import settings
 
 from .. import logs, metrics
+from ..models import Run
 from ..streaming.database import read
 from ..streaming.follow import Changed, Ended, Gone, Idle, Output, follow
 from ..streaming.wire import Batch
 from .deleted import no_such_run
-from .errors import ApiError
+from .errors import NO_SUCH_LINK, ApiError
 from .exchange import Exchange
 from .frames import end_of
-from .identity import Identity, visible_run
+from .guest import told_to
+from .identity import Identity, identify_guest, visible_run
 from .noting import Seen, watching
 from .watching import BadCursor, Shared, first_to_end, parse_cursor, until_refused
 
@@ -80,6 +82,19 @@ async def events(exchange: Exchange, run_id: str) -> None:
     run = await read(visible_run, identity.user, run_id)
     if run is None:
         raise ApiError("not_found", await read(no_such_run, identity.user, run_id))
+    await _events(exchange, identity, run)
+
+
+async def shared_events(exchange: Exchange, token: str) -> None:
+    """The same for whoever holds a shared link."""
+    exchange.allow("GET", "HEAD")
+    identity = await read(identify_guest, token)
+    if identity is None:
+        raise ApiError("not_found", NO_SUCH_LINK)
+    await _events(exchange, identity, identity.user.share.run)
+
+
+async def _events(exchange: Exchange, identity: Identity, run: Run) -> None:
     cursor = exchange.header("last-event-id") or exchange.query().get("after", [""])[-1]
     if cursor == "end":
         await exchange.respond(204, [])  # which tells EventSource to stop
@@ -93,10 +108,11 @@ async def events(exchange: Exchange, run_id: str) -> None:
         await exchange.finish()
         return
     with watching(identity.user, exchange.address, run, after, by="sse") as seen:
-        await stream(exchange, identity, run_id, _pieces(run.pk, after, seen))
+        pieces = _pieces(run.pk, after, seen, identity.user)
+        await stream(exchange, identity, run.public_id, pieces)
 
 
-async def _pieces(run_pk: int, after: int, seen: Seen) -> AsyncIterator[bytes]:
+async def _pieces(run_pk: int, after: int, seen: Seen, user) -> AsyncIterator[bytes]:
     async with aclosing(follow(run_pk, after, settings.PING_SECONDS)) as items:
         async for item in items:
             match item:
@@ -105,7 +121,7 @@ async def _pieces(run_pk: int, after: int, seen: Seen) -> AsyncIterator[bytes]:
                         yield _chunks(batch)
                         seen.seq = batch.last_seq
                 case Changed(run):
-                    yield b"event: status\ndata: %b\n\n" % run
+                    yield b"event: status\ndata: %b\n\n" % told_to(user, run)
                 case Idle():
                     yield PING
                 case Ended(run):

@@ -37,8 +37,9 @@ const { urls } = initial;
 let end = { seq: initial.last_seq, lines: initial.lines };
 
 const calls = urls.chunks.replace(/chunks$/, "");
+const self = calls.slice(0, -1); // of the run, or of the link it is shared by
 let connection = ["ended"];
-const reach = makeReach(`/api/runs/${initial.id}`, () => bar.setConnection(...connection));
+const reach = makeReach(self, () => bar.setConnection(...connection));
 const source = recordedSource((query, call, options) => reach(`${calls}${call}?${query}`, options));
 const head = makeHead(page);
 const tab = makeTab(page, failed);
@@ -136,7 +137,7 @@ const tellOthers = gathered(100, (chunks) => {
 /** How it ended; a server that stops ends its runs and is gone for a while. */
 async function askRun() {
   try {
-    const response = await reach(`/api/runs/${initial.id}`);
+    const response = await reach(self);
     if (response.ok) setRun(await response.json());
   } catch (error) {
     failed(error);
