@@ -14,16 +14,17 @@ import time
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from unittest import mock
+from unittest import mock, skipUnless
 
 from asgiref.sync import sync_to_async
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.test import TransactionTestCase, override_settings
+from django.test.utils import CaptureQueriesContext
 
 from runs.execution import posting
 from runs.execution.webhooks import Deliverer
@@ -394,6 +395,28 @@ class DurableTests(WebhookCase):
             self.assertFalse(await failed(taken, "Too late.", None))
             self.assertEqual((await Delivery.objects.aget()).state, "delivered")
         self.assertEqual(len(target.requests), 1)
+
+    async def test_who_was_replaced_says_nothing_more(self):
+        async with self.target(b"HTTP/1.1 500 Oh\r\n\r\n"):
+            await self.end_a_run()
+            (taken,) = await self.due()
+            await self.come_due()
+            self.assertEqual((await self.deliver()).attempts, 2)
+            for late in (Delivery.objects.delivered, Delivery.objects.failed):
+                given = (taken, 200) if late == Delivery.objects.delivered else (taken, "x", None)
+                self.assertFalse(await sync_to_async(late)(*given))
+            self.assertEqual((await Delivery.objects.aget()).state, "waiting")
+
+    @skipUnless(connection.vendor == "sqlite", "reads SQLite's plan")
+    def test_what_is_due_is_found_by_an_index(self):
+        with CaptureQueriesContext(connection) as asked:
+            Delivery.objects.any_due()
+            Delivery.objects.due(3)
+        for query in asked.captured_queries:
+            with connection.cursor() as cursor:
+                cursor.execute(f"EXPLAIN QUERY PLAN {query['sql']}")
+                plan = " ".join(row[-1] for row in cursor.fetchall())
+            self.assertIn("delivery_due", plan)
 
     async def test_a_run_ends_though_its_owner_deletes_the_webhook(self):
         async with self.target():

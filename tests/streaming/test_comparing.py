@@ -156,6 +156,14 @@ class CompareTests(TestCase):
         self.assertEqual(found["outputs"][0]["lines"], {"a": 1_000, "b": 1_000})
         self.assertEqual(len(found["notes"]), 2)
 
+    def test_where_one_was_not_read_whole_the_rest_of_the_other_says_nothing(self):
+        self.addCleanup(setattr, outputs, "MOST_LINES", outputs.MOST_LINES)
+        outputs.MOST_LINES = 1_000
+        (output,) = self.compare([f"{n}\n" for n in range(500)], [f"{n}\n" for n in range(2_500)])[
+            "outputs"
+        ]
+        self.assertEqual((output["lines"], output["added"]), ({"a": 500, "b": 500}, 0))
+
     def test_runs_that_go_on_or_lost_their_middle(self):
         dropped = {"from_seq": 2, "to_seq": 9, "chunks": 8, "bytes": 4711}
         a = self.make("a\n", dropped=dropped)
@@ -179,6 +187,8 @@ class CompareTests(TestCase):
         (output,) = self.compare([line, "\nend\n"], [line + "x\nend\n"])["outputs"]
         self.assertEqual((output["removed"], output["added"]), (1, 1))
         self.assertEqual(len(output["hunks"][0]["lines"][0]["text"]), outputs.SHOWN_CHARS)
+        (output,) = self.compare([line], ["x" + line[1:]])["outputs"]
+        self.assertEqual((output["removed"], output["added"]), (1, 1))
         self.assertTrue(self.compare([], [])["same"])
         (output,) = self.compare([], ["\n\n"])["outputs"]
         self.assertEqual(shown(output), ["+", "+"])

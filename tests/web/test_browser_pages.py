@@ -77,6 +77,7 @@ class AccessibleTests(BrowserTestCase):
                 "empty": "/runs/?q=nothing+has+this+name",
                 "found in output": "/runs/?q=needle&output=1",
                 "account": "/account/",
+                "webhook": "/account/webhook/",
                 "password": "/account/password/",
                 "not there": "/runs/nope/",
             }
