@@ -2,7 +2,7 @@
 
 Somebody else chose the address, so: its name is looked up once and what it leads to is
 checked and connected to, no redirect is followed, it takes a few seconds at most, and of
-the answer next to nothing is read.
+the answer no more than its head is read.
 """
 
 import asyncio
@@ -11,12 +11,11 @@ import ssl
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
+import httpcore
+
 from ..targets import BadTarget, Target, check_address
 
 SECONDS = 10.0
-# Of an answer only its head is read; a longer one is no answer.
-HEAD_BYTES = 64 * 1024
-MOST_INTERIM = 5
 
 _resolving = ThreadPoolExecutor(4, "webhook-resolver")
 
@@ -34,7 +33,7 @@ async def post(target: Target, headers: dict[str, str], body: bytes) -> int:
     """Send it and return the answer's status, 200 to 299. Raises Undeliverable."""
     try:
         async with asyncio.timeout(SECONDS):
-            status = await _exchange(target, await _resolve(target), headers, body)
+            status = await _exchange(target, headers, body)
     except TimeoutError:
         raise Undeliverable(f"The target did not answer within {SECONDS:g} seconds.") from None
     if 300 <= status < 400:
@@ -48,10 +47,10 @@ async def post(target: Target, headers: dict[str, str], body: bytes) -> int:
     return status
 
 
-async def _resolve(target: Target) -> str:
+async def _resolve(host: str, port: int) -> str:
     """The one address that is connected to. Raises Undeliverable."""
     loop = asyncio.get_running_loop()
-    ask = socket.getaddrinfo, target.host, target.port, 0, socket.SOCK_STREAM
+    ask = socket.getaddrinfo, host, port, 0, socket.SOCK_STREAM
     try:
         found = await loop.run_in_executor(_resolving, *ask)
     except (OSError, UnicodeError):
@@ -66,66 +65,45 @@ async def _resolve(target: Target) -> str:
     return addresses[0]
 
 
-async def _exchange(target: Target, address: str, headers: dict[str, str], body: bytes) -> int:
-    secure = {}
-    if target.is_secure:
-        # The certificate has to be the name's, whatever address was found for it.
-        secure = {"ssl": trusted(), "server_hostname": target.host}
+class _Checked(httpcore.AsyncNetworkBackend):
+    """Connects to the address that was found and checked, and asks for no other."""
+
+    async def connect_tcp(self, host, port, *args, **kwargs):
+        address = await _resolve(host, port)
+        return await httpcore.AnyIOBackend().connect_tcp(address, port, *args, **kwargs)
+
+
+async def _exchange(target: Target, headers: dict[str, str], body: bytes) -> int:
+    url = httpcore.URL(
+        scheme="https" if target.is_secure else "http",
+        host=target.host, port=target.port, target=target.path,
+    )  # fmt: skip
+    told = {"Host": target.authority, "User-Agent": "streamsite", "Connection": "close", **headers}
+    pool = httpcore.AsyncConnectionPool(trusted(), network_backend=_Checked())
     try:
-        reader, writer = await asyncio.open_connection(
-            address, target.port, limit=HEAD_BYTES, **secure
-        )
-    except ssl.SSLError:
-        raise Undeliverable("The target's certificate is not valid for its name.") from None
-    except OSError:
+        async with (
+            pool,
+            # Left with the answer's body unread: the connection is closed at once.
+            pool.stream("POST", url, headers=list(told.items()), content=body) as answer,
+        ):
+            return answer.status
+    except httpcore.ConnectError as error:
+        if _is_of_tls(error):
+            sentence = "The target's certificate is not valid for its name."
+            raise Undeliverable(sentence) from None
         raise Undeliverable("The target cannot be reached.") from None
-    try:
-        writer.write(_request(target, headers, body))
-        sending = asyncio.ensure_future(writer.drain())
-        try:
-            return await _status(reader)
-        finally:
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
-    except OSError:
+    except httpcore.ProtocolError:
+        raise Undeliverable("The target does not answer in HTTP, or not to the end.") from None
+    except httpcore.NetworkError:
         raise Undeliverable("The target broke the connection off.") from None
-    finally:
-        # At once, with whatever the target still has to say.
-        writer.transport.abort()
+
+
+def _is_of_tls(error: BaseException | None) -> bool:
+    while error and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 @cache
 def trusted() -> ssl.SSLContext:
     return ssl.create_default_context()
-
-
-def _request(target: Target, headers: dict[str, str], body: bytes) -> bytes:
-    fields = {
-        "Host": target.authority,
-        "User-Agent": "streamsite",
-        "Accept": "*/*",
-        "Content-Length": str(len(body)),
-        "Connection": "close",
-        **headers,
-    }
-    lines = [f"POST {target.path} HTTP/1.1", *(f"{name}: {text}" for name, text in fields.items())]
-    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
-
-
-async def _status(reader: asyncio.StreamReader) -> int:
-    """Of the answer; interim ones are passed over. Raises Undeliverable."""
-    for _ in range(MOST_INTERIM):
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-        except asyncio.LimitOverrunError:
-            raise Undeliverable(
-                f"The target's answer has a head of more than {HEAD_BYTES:,} bytes."
-            ) from None
-        except asyncio.IncompleteReadError:
-            raise Undeliverable("The target closed the connection without an answer.") from None
-        version, _, rest = head.partition(b" ")
-        if not version.startswith(b"HTTP/1.") or not rest[:3].isdigit():
-            raise Undeliverable("The target does not answer in HTTP.")
-        if (status := int(rest[:3])) >= 200:
-            return status
-    raise Undeliverable("The target's answer never came to its end.")
