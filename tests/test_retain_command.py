@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import override_settings
 
-from runs import signing
-from runs.access import AccessEvent
+from runs import access, signing
+from runs.access import AccessEvent, Action
 from runs.execution import dispatch
 from runs.models import Chunk, Deletion, Run
 from runs.streaming import database
@@ -118,6 +119,9 @@ class ProofTests(CommandCase):
         day = f"{gone.finished_at:%Y-%m-%d}"
         with tempfile.TemporaryDirectory() as folder:
             before, after = Path(folder) / "before", Path(folder) / "after"
+            event = access.event_of(Action.LOGIN, self.alice)
+            event.at = gone.finished_at
+            event.save()
             before.write_text(call("checkpoint", "--day", day)[0])
             delete_run(gone, "alice", "No longer wanted.")
             for _ in deletion_of(emptied):
@@ -131,10 +135,24 @@ class ProofTests(CommandCase):
             self.assertEqual(code, 0, out)
             self.assertIn("by alice: No longer wanted.", out)
             after.write_text(call("checkpoint", "--day", day)[0])
-            self.assertEqual(after.read_text(), before.read_text())
+            heads = [path.read_text().splitlines()[:-1] for path in (before, after)]
+            self.assertEqual(*heads)
             with self.assertRaisesMessage(CommandError, "by alice: No longer wanted."):
                 call("verify", gone.public_id)
+            self.check_forgotten(before)
             self.check_forged(gone, emptied, before)
+
+    def check_forgotten(self, checkpoint: Path):
+        """Access events that were deleted by the setting are not missing, others are."""
+        event = AccessEvent.objects.get(action=Action.LOGIN)
+        AccessEvent.objects.filter(pk=event.pk).delete()
+        out, code = call("verify", "--against", str(checkpoint))
+        self.assertEqual((code, "access events of" in out), (1, True))
+        with override_settings(ACCESS_DAYS=10):
+            out, code = call("verify", "--against", str(checkpoint))
+        self.assertEqual((code, "kept for 10 days" in out), (0, True), out)
+        event.save(force_insert=True)
+        self.assertEqual(call("verify", "--against", str(checkpoint))[1], 0)
 
     def check_forged(self, gone: Run, emptied: Run, checkpoint: Path):
         """Whoever has only the database can delete, but not make it look like a deletion."""

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from django.conf import settings
 from django.core.management.base import CommandError
 
 from .. import access, signing
@@ -27,11 +26,6 @@ class Checkpoint:
     def has_its_events(self) -> bool:
         """Whether its day's access events are those that were there."""
         return access_on(midnight(self.day), self.access["last"]) == self.access
-
-    def is_forgotten(self) -> bool:
-        """Whether events of its day were deleted as old, or may be any moment."""
-        kept = timedelta(days=settings.ACCESS_DAYS)
-        return bool(kept) and datetime.now(UTC) - midnight(self.day) > kept
 
 
 def lines_of(day: datetime) -> list[str]:

@@ -1,26 +1,7 @@
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
-from django.db.models import F
 from django.db.models.functions import Coalesce
-
-FINAL = ("succeeded", "failed", "cancelled", "timed_out", "lost")
-SLICE = 5_000
-
-
-def say_what_is_stored(apps, schema_editor):
-    """Of runs that have ended already. In slices: other writers come in between."""
-    runs = apps.get_model("runs", "Run").objects.using(schema_editor.connection.alias)
-    first, last = 0, runs.order_by("-pk").values_list("pk", flat=True).first() or 0
-    while first <= last:
-        some = runs.filter(pk__gte=first, pk__lt=first + SLICE, status__in=FINAL, stored_bytes=None)
-        for pk, size, dropped in some.exclude(dropped=None).values_list(
-            "pk", "output_bytes", "dropped"
-        ):
-            runs.filter(pk=pk).update(stored_bytes=size - dropped["bytes"], output_counted=size)
-        some.update(stored_bytes=F("output_bytes"), output_counted=F("output_bytes"))
-        first += SLICE
-
 
 def let_auditors_view(apps, schema_editor):
     ContentType = apps.get_model("contenttypes", "ContentType")
@@ -36,9 +17,6 @@ def let_auditors_view(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    # One transaction would hold every run's row until the last of them is done.
-    atomic = False
-
     dependencies = [
         ("auth", "0012_alter_user_first_name_max_length"),
         ("runs", "0008_retention"),
@@ -92,7 +70,6 @@ class Migration(migrations.Migration):
             name="stored_bytes",
             field=models.BigIntegerField(editable=False, null=True),
         ),
-        migrations.RunPython(say_what_is_stored, migrations.RunPython.noop),
         migrations.AddIndex(
             model_name="run",
             index=models.Index(fields=["owner", "stored_bytes"], name="run_stored_of_owner"),

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0009_limits'),
+        ('runs', '0009_limits_stored'),
     ]
 
     operations = [

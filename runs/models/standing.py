@@ -104,14 +104,15 @@ class Look:
     def _runs_at_once(self, most: int | None) -> Standing:
         used = len(self.active)
         room_at = None
-        if most and used >= most and all(run["timeout"] for run in self.active):
-            ends = sorted(self._latest_end(run) for run in self.active)
-            # So many of them have to end.
-            room_at = ends[used - most]
+        if most and used >= most:
+            # So many of them have to end; of those that wait nobody knows when they begin.
+            ends = sorted(
+                run["started_at"] + timedelta(seconds=run["timeout"])
+                for run in self.active
+                if run["timeout"] and run["started_at"]
+            )
+            room_at = ends[used - most] if used - most < len(ends) else None
         return Standing("runs_at_once", most, used, room_at)
-
-    def _latest_end(self, run: dict) -> datetime:
-        return (run["started_at"] or self._now) + timedelta(seconds=run["timeout"])
 
     def _launches_per_hour(self, most: int | None) -> Standing:
         return self._counted("launches_per_hour", "launches", HOUR, most)

@@ -17,7 +17,9 @@ from .feed import announce
 
 # A step deletes as many rows as it can in about so long: others wait for no more.
 STEP_SECONDS = 0.02
-FIRST_STEP, LARGEST_STEP = 200, 20_000
+# At least SMALLEST_STEP: where a step takes long whatever its size, as on a busy machine, many
+# small ones would never end.
+SMALLEST_STEP, LARGEST_STEP = 500, 20_000
 # How long a step is tried again while somebody has locked what it needs.
 LOCKED_SECONDS = 10.0
 
@@ -75,12 +77,12 @@ def steps(deletion: Deletion) -> Iterator[float]:
     Each yields for how many seconds. Raises Refused when a hold has been placed, and what
     the database raises; either way it can be gone on with.
     """
-    size, until = FIRST_STEP, time.monotonic() + LOCKED_SECONDS
+    size, before, until = SMALLEST_STEP, None, time.monotonic() + LOCKED_SECONDS
     while True:
         began = time.monotonic()
         try:
-            count = _delete_some(deletion, size)
-            if count < size:
+            before = _delete_some(deletion, size, before)
+            if before is None:
                 _end(deletion)
                 return
         except OperationalError:
@@ -90,21 +92,30 @@ def steps(deletion: Deletion) -> Iterator[float]:
             continue
         took = time.monotonic() - began
         if took > STEP_SECONDS:
-            size = max(1, size // 2)
+            size = max(SMALLEST_STEP, size // 2)
         elif took < STEP_SECONDS / 3:
             size = min(LARGEST_STEP, size * 2)
         until = time.monotonic() + LOCKED_SECONDS
         yield took
 
 
-def _delete_some(deletion: Deletion, size: int) -> int:
-    """Delete the last `size` chunks: what is left meanwhile is a log without a gap."""
+def _delete_some(deletion: Deletion, size: int, before: int | None) -> int | None:
+    """Delete the last `size` chunks: what is left meanwhile is a log without a gap.
+
+    `before`: what the step before returned, the least key that it deleted; PostgreSQL
+    would otherwise walk over all that is deleted again and again. None: nothing is left.
+    """
     with transaction.atomic():
         run = _locked(deletion.public_id)
         if run is None:
-            return 0
-        last = Chunk.objects.of(run.pk).reverse().values("pk")[:size]
-        return Chunk.objects.filter(pk__in=last).delete()[0]
+            return None
+        left = Chunk.objects.of(run.pk)
+        if before is not None:
+            left = left.filter(pk__lt=before)
+        first = left.reverse().values_list("pk", flat=True)[size - 1 : size]
+        least = next(iter(first), None)
+        (left if least is None else left.filter(pk__gte=least)).order_by().delete()
+        return least
 
 
 def _end(deletion: Deletion) -> None:

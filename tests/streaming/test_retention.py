@@ -311,11 +311,11 @@ class RetainTests(DeletionCase):
         await database.write(make_rule, 10)
         real = deletion._delete_some
 
-        def then_held(told, size):
-            count = real(told, 100)
+        def then_held(told, size, before):
+            least = real(told, 100, before)
             if not Hold.objects.exists():
                 Hold.place(run=run, reason="A case.", by="root")
-            return count if count < 100 else size
+            return least
 
         with mock.patch.object(deletion, "_delete_some", then_held):
             self.assertEqual(await retain(), [])
@@ -339,7 +339,7 @@ class RetainTests(DeletionCase):
                 run = await database.write(make_old, self.alice, 1, "old", ["x\n"] * 500)
                 told = await database.write(decide, run, what, "alice", "Test.")
                 todo = steps(told)
-                with mock.patch.object(deletion, "LARGEST_STEP", 200):
+                with mock.patch.object(deletion, "SMALLEST_STEP", 200):
                     await database.write(next, todo)
                 self.assertEqual(await self.chunks(run), 300)
                 self.assertIn("by alice: Test.", (await self.fresh(run)).output_deletion)
@@ -347,6 +347,13 @@ class RetainTests(DeletionCase):
                 self.assertEqual(await self.chunks(run), 0)
                 left = await self.fresh(run)
                 self.assertEqual(left is None, what == Deletion.RECORD)
+
+    async def test_where_every_step_takes_long_there_are_not_ever_more_of_them(self):
+        run = await database.write(make_old, self.alice, 15, "old", ["x\n"] * 2000)
+        told = await database.write(decide, run, Deletion.OUTPUT, "alice", "Test.")
+        with mock.patch.object(deletion, "STEP_SECONDS", 0):
+            self.assertEqual(await database.write(lambda: len(list(steps(told)))), 4)
+        self.assertEqual(await self.chunks(run), 0)
 
     async def test_two_at_once_do_no_harm(self):
         runs = [await self.recorded("one\n", "two\n") for _ in range(5)]

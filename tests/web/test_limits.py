@@ -114,6 +114,10 @@ class RefusedTests(LimitCase):
         with clock(NOON + timedelta(seconds=100)):
             words = "2 of 2 runs that you may have at once", "at the latest at 2026-01-31 12:10:30"
             self.assert_refused(self.launch(), *words, retry=500)
+            self.limit(runs_at_once=1)
+            # Two of them have to end, and nobody knows when the second one begins.
+            self.assert_refused(self.launch(), "2 of 1 runs", retry=None)
+            self.limit(runs_at_once=2)
             Run.objects.filter(pk=run.pk).update(timeout=0)
             # Nobody knows when, then.
             self.assert_refused(self.launch(), "cancel one", retry=None)

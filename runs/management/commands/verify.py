@@ -1,12 +1,14 @@
 import sys
+from datetime import timedelta
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from ... import signing
 from ...models import ACTIVE, Deletion, Run
 from ...streaming.chain import Finding, verify, verify_deletion
-from ..checkpoints import Checkpoint, read
+from ..checkpoints import Checkpoint, midnight, read
 
 
 class Command(BaseCommand):
@@ -49,10 +51,9 @@ class Command(BaseCommand):
     def check_access(self, checkpoint: Checkpoint) -> int:
         if checkpoint.has_its_events():
             return 0
-        if checkpoint.is_forgotten():
-            self.stdout.write(
-                f"The access events of {checkpoint.day} are older than STREAMSITE_ACCESS_DAYS."
-            )
+        days = settings.ACCESS_DAYS
+        if days and midnight(checkpoint.day) < timezone.now() - timedelta(days=days):
+            self.stdout.write(f"Access events are kept for {days} days: {checkpoint.day} is past.")
             return 0
         self.stdout.write(f"The access events of {checkpoint.day} are not those that were there.")
         return 1
