@@ -29,14 +29,16 @@ def logged(formatter: logging.Formatter, name: str = "runs"):
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
     logger = logging.getLogger(name)
-    before = logger.level
+    before = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel("DEBUG")
+    # To nobody else: half a character, say, is more than some can take.
+    logger.propagate = False
     try:
         yield stream
     finally:
         logger.removeHandler(handler)
-        logger.setLevel(before)
+        logger.level, logger.propagate = before
 
 
 def objects(text: str) -> list[dict]:
