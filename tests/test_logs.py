@@ -38,7 +38,8 @@ def logged(formatter: logging.Formatter, name: str = "runs"):
         yield stream
     finally:
         logger.removeHandler(handler)
-        logger.level, logger.propagate = before
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
 
 
 def objects(text: str) -> list[dict]:
