@@ -14,8 +14,14 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from runs import signing
+from runs.access import Action, note
+from runs.admin import runs as run_admin
 from runs.models import ApiToken, Chunk, Run, Status
 from runs.streaming import database
+from runs.streaming.chain import beginning, values_after
+from runs.streaming.reading import rows_after
+from runs.streaming.wire import chunk_json
 from tests.factories import make_run
 from tests.people import make_user
 
@@ -236,6 +242,31 @@ class RunAdminTests(TestCase):
             page = self.client.post(url(RUNS), form, follow=True)
         self.assertEqual(cancel.call_count, 3)
         self.assertContains(page, "Cancelled 2 runs. 1 run had already ended.")
+
+    def test_auditors_verify_and_are_led_to_who_did_what(self):
+        intact = make_run(self.alice, Status.SUCCEEDED, chunks=["one\n"])
+        lines = [chunk_json(row) for row in rows_after(intact.pk, 0, 10)]
+        head = values_after(beginning(intact.public_id), lines)[-1].hex()
+        Run.objects.filter(pk=intact.pk).update(chain=head)
+        intact.refresh_from_db()
+        Run.objects.filter(pk=intact.pk).update(signature=signing.sign(intact.statement()))
+        changed = make_run(self.alice, Status.SUCCEEDED, chunks=["two\n"], chain="0" * 64)
+        note(Action.EXPORT, self.alice, "127.0.0.1", intact, format="csv")
+        self.client.force_login(self.auditor)
+        chosen = [intact.pk, changed.pk]
+        what = {"action": "verify_selected", "_selected_action": chosen}
+        page = self.client.post(url(RUNS), what, follow=True)
+        self.assertContains(page, f"{intact}: Complete and unchanged.")
+        self.assertContains(page, f"{changed}: The chunks are not those that were recorded.")
+        page = self.client.get(url("runs_run_change", intact.pk))
+        self.assertContains(page, "Complete and unchanged.")
+        found = re.search(r'href="([^"]*accessevent[^"]*)">(\d+) event', page.text)
+        events = self.client.get(found[1])
+        self.assertContains(events, "Exported")
+        self.assertEqual(len(events.context["cl"].result_list), int(found[2]))
+        with patch.object(run_admin, "VERIFY_SECONDS", 0):
+            page = self.client.post(url(RUNS), what, follow=True)
+        self.assertContains(page, "2 runs not looked at: it took too long.")
 
     def test_pages_need_no_inline_script_or_style(self):
         run = make_queued_run(self.alice, ["hello\n"])

@@ -180,6 +180,7 @@ class Delivery(models.Model):
     objects = DeliveryQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "deliveries"
         indexes = [
             models.Index(fields=["next_at"], name="delivery_due", condition=Q(state="waiting")),
         ]

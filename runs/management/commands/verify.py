@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from ... import signing
 from ...models import ACTIVE, Deletion, Run
-from ...streaming.chain import Finding, verify, verify_deletion
+from ...streaming.chain import Finding, check, verify_deletion
 from ..checkpoints import Checkpoint, midnight, read
 
 
@@ -37,9 +37,7 @@ class Command(BaseCommand):
             kept = checkpoint.runs
             wrong += self.check_access(checkpoint) + self.check_kept(kept)
         for run in chosen(runs, kept, all):
-            finding = verify(run)
-            found = {"checked_at": timezone.now(), "check_found": finding.sentence}
-            Run.objects.filter(pk=run.pk).update(**found)
+            finding = check(run)
             wrong += not finding.is_intact
             if runs or not finding.is_intact:
                 self.stdout.write(f"{run.public_id}  {finding.sentence}")
