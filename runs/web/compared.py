@@ -9,9 +9,12 @@ from ..streaming.comparing import compare
 
 # At the same time, in this process: they take a core each, and a thread of the requests.
 AT_ONCE = 2
+# Whoever waits has a thread of the requests, too: more of them would hold up everything.
+MOST_WAITING = 2
 WAIT_SECONDS = 5.0
 
 _free = BoundedSemaphore(AT_ONCE)
+_room = BoundedSemaphore(AT_ONCE + MOST_WAITING)
 
 
 class Busy(Exception):
@@ -28,9 +31,15 @@ def compared(request, user, a: Run, b: Run, exact: bool) -> dict:
 
 @contextmanager
 def _turn():
-    if not _free.acquire(timeout=WAIT_SECONDS):
+    with _held(_room, 0), _held(_free, WAIT_SECONDS):
+        yield
+
+
+@contextmanager
+def _held(semaphore: BoundedSemaphore, seconds: float):
+    if not semaphore.acquire(timeout=seconds):
         raise Busy("Other runs are being compared. Try again in a moment.")
     try:
         yield
     finally:
-        _free.release()
+        semaphore.release()

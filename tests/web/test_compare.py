@@ -1,5 +1,6 @@
 """Comparing two runs, on a page and as JSON, for who may see both."""
 
+import time
 from unittest import mock
 
 from runs.access import AccessEvent
@@ -83,6 +84,20 @@ class ApiTests(CompareCase):
         self.assert_error(busy, 503, "unavailable")
         self.assertEqual(busy["Retry-After"], "5")
         self.assertContains(page, "Try again in a moment", status_code=503)
+        self.assertEqual(self.get(self.alice, self.api).status_code, 200)
+
+    def test_only_so_many_wait_for_their_turn(self):
+        # Each of them has one of the threads that answer all requests.
+        most = compared.AT_ONCE + compared.MOST_WAITING
+        for _ in range(most):
+            compared._room.acquire()
+        try:
+            began = time.monotonic()
+            self.assert_error(self.get(self.alice, self.api), 503, "unavailable")
+            self.assertLess(time.monotonic() - began, compared.WAIT_SECONDS)
+        finally:
+            for _ in range(most):
+                compared._room.release()
         self.assertEqual(self.get(self.alice, self.api).status_code, 200)
 
 
