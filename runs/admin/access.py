@@ -51,7 +51,10 @@ def csv_of(columns, rows) -> Iterator[str]:
     for row in chain([columns], rows.iterator(chunk_size=1000)):
         # A spreadsheet takes what begins so for a formula.
         writer.writerow(
-            [f"'{cell}" if str(cell)[:1] in ("=", "+", "-", "@") else cell for cell in row]
+            [
+                f"'{cell}" if str(cell)[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+                for cell in row
+            ]
         )
         yield line.getvalue()
         line.seek(0)

@@ -199,6 +199,7 @@ class ShownTests(AccessCase):
     def test_an_auditor_reads_filters_and_exports_in_the_admin(self):
         note(Action.VIEW, self.alice, "192.0.2.1", make_run(self.alice))
         note(Action.LOGIN_FAILED, None, "192.0.2.2", subject="=cmd()")
+        note(Action.LOGIN_FAILED, None, "192.0.2.2", subject="\t=cmd()")
         page = self.get(self.root, "/admin/runs/accessevent/?action__exact=login_failed")
         self.assertContains(page, "192.0.2.2")
         self.assertNotContains(page, "192.0.2.1")
@@ -208,8 +209,9 @@ class ShownTests(AccessCase):
         }
         answer = self.client_of(self.root).post("/admin/runs/accessevent/", chosen)
         lines = b"".join(answer.streaming_content).decode().splitlines()
-        self.assertEqual(len(lines), 3)
+        self.assertEqual(len(lines), 4)
         self.assertIn("'=cmd()", lines[2])
+        self.assertIn("'\t=cmd()", lines[3])
 
     def test_nobody_changes_or_deletes_them(self):
         note(Action.VIEW, self.alice, "", make_run(self.alice))
