@@ -230,6 +230,18 @@ class ReadTests(AccessCase):
             self.get(self.auditor, path)
         self.assertEqual(self.seen()[-1][2], {"after": 0, "to": 3})
 
+    def test_whoever_reads_in_many_parts_leaves_few_events(self):
+        run = make_run(self.alice, chunks=[f"{n}\n" for n in range(9)])
+        AccessEvent.objects.all().delete()
+        self.client_of(self.auditor)
+        with mock.patch.object(replaying, "MOST_PARTS", 3):
+            for after in range(9):
+                self.get(self.auditor, f"/api/runs/{run.public_id}/chunks", after=after, limit=1)
+        details = [event.detail for event in AccessEvent.objects.order_by("pk")]
+        # The last one stands for all that may have been read behind it.
+        self.assertEqual([(one["after"], one["to"]) for one in details], [(0, 1), (1, 2), (0, 9)])
+        self.assertEqual(details[-1]["parts"], "too many to list")
+
     def test_a_script_reads(self):
         path = f"/api/runs/{self.run_.public_id}/chunks"
         self.client.get(path, headers=self.token_headers(self.auditor))
