@@ -26,6 +26,8 @@ BY = "retention"
 # So that SQLite does not take the owners' index, which fits nearly every run.
 HAS_OWNER = RawSQL("(owner_id IS NOT NULL) = %s", (True,), output_field=BooleanField())
 PASS = 500
+# A rule may keep for longer than dates go back; it is kept for so long, then.
+MOST_DAYS = 365_000
 # Pages of SQLite's that are given back in one step.
 PAGES = 256
 
@@ -87,7 +89,7 @@ def _due(rules: list[RetentionRule], what: str) -> Iterator[Due]:
 
 def _ended(what: str, number: int) -> QuerySet:
     """Runs that ended so many days ago and have what is to be deleted."""
-    before = timezone.now() - timedelta(days=number)
+    before = timezone.now() - timedelta(days=min(number, MOST_DAYS))
     runs = Run.objects.exclude(status__in=ACTIVE).filter(finished_at__lt=before)
     runs = runs.alias(has_owner=HAS_OWNER)
     if what == Deletion.OUTPUT:

@@ -64,6 +64,11 @@ class RuleTests(TestCase):
         make_old(self.alice, 21)
         self.assertEqual((set(self.due()), set(self.due(Deletion.RECORD))), ({"old"}, {"old"}))
 
+    def test_a_window_beyond_all_dates_keeps_and_stops_no_other_rule(self):
+        make_rule(output=10, record=2_000_000_000)
+        make_old(self.alice, 11)
+        self.assertEqual((set(self.due()), self.due(Deletion.RECORD)), ({"old"}, {}))
+
     def test_only_runs_that_ended_and_have_output(self):
         make_rule(output=10)
         make_old(self.alice, 11, "silent", chunks=())
