@@ -136,6 +136,8 @@ def verify_deletion(deletion: Deletion) -> Finding:
 
 
 def _of_signature(run: Run) -> Finding:
+    if not run.is_final and run.signature:
+        return Finding(False, "It was signed when it ended, but it says now that it goes on.")
     if not run.is_final:
         return Finding(True, "Unchanged so far; it is signed when it ends.")
     if not run.signature:

@@ -250,6 +250,26 @@ class CommandTests(ChainCase):
                 with self.assertRaisesMessage(CommandError, "was changed"):
                     call_command("verify", "--against", str(path))
 
+    async def test_a_run_that_somebody_made_go_on_is_told_and_so_is_its_new_end(self):
+        await self.record("one\n")
+        run = await self.ended()
+        await database.write(self.check_gone_on, run)
+
+    def check_gone_on(self, run):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "day"
+            path.write_text(self.call("checkpoint", "--day", f"{run.finished_at:%Y-%m-%d}")[0])
+            row = Run.objects.filter(pk=run.pk)
+            row.update(status=Status.RUNNING)
+            for how in (("--all",), ("--against", str(path))):
+                out, code = self.call("verify", *how)
+                self.assertEqual((code, "says now that it goes on" in out), (1, True), how)
+            row.update(owner_name="bob", signature="")
+            Run.objects.finish(self.fresh(), Status.FAILED)
+            self.assertEqual(verify(self.fresh()).sentence, WHOLE)
+            out, code = self.call("verify", "--against", str(path))
+            self.assertEqual((code, "not the recording of the checkpoint" in out), (1, True))
+
     def check_kept_events(self, path: Path):
         """Later ones are no matter; one that was there and is changed or gone is told."""
         note(Action.VIEW, self.alice)

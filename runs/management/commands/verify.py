@@ -10,6 +10,9 @@ from ...models import ACTIVE, Deletion, Run
 from ...streaming.chain import Finding, check, verify_deletion
 from ..checkpoints import Checkpoint, midnight, read
 
+# Of a run that a checkpoint has.
+SAME = ("last_seq", "chain", "signature")
+
 
 class Command(BaseCommand):
     help = (
@@ -80,7 +83,8 @@ class Command(BaseCommand):
                 self.stdout.write(f"{run_id}  The run is gone. {finding.sentence}")
                 if finding.is_intact:
                     continue
-            elif (run.last_seq, run.chain) != (line["last_seq"], line["chain"]):
+            elif any(getattr(run, name) != line[name] for name in SAME):
+                # Signed anew, too: somebody made it go on, and we ended it again.
                 self.stdout.write(f"{run_id}  It is not the recording of the checkpoint.")
             else:
                 continue
@@ -100,7 +104,8 @@ def of_deleted(run_id: str, line: dict) -> Finding:
 def chosen(runs: list[str], kept, all: bool):
     """The runs, one at a time. Raises CommandError for an id that was given and is unknown."""
     if all:
-        yield from Run.objects.exclude(status__in=ACTIVE).order_by("pk").iterator(chunk_size=100)
+        ended = Run.objects.exclude(status__in=ACTIVE, signature="")
+        yield from ended.order_by("pk").iterator(chunk_size=100)
         return
     for run_id in dict.fromkeys([*runs, *kept]):
         run = Run.objects.filter(public_id=run_id).first()
