@@ -114,6 +114,8 @@ def _verify(run: Run) -> Finding:
         return Finding(False, f"Chunk {seq + 1} and all behind it are missing.")
     if run.last_seq and value.hex() != run.chain:
         return Finding(False, "The chunks are not those that were recorded.")
+    if run.is_final and rows_after(run.pk, seq, 1):
+        return Finding(False, f"Chunk {seq + 1} or a later one was added behind the end.")
     return _of_signature(run)
 
 

@@ -69,6 +69,14 @@ class RecordedTests(ChainCase):
         await self.ended()
         self.assertEqual(await self.found(), WHOLE)
 
+    async def test_what_is_added_behind_the_end(self):
+        await self.record("one\n")
+        run = await self.ended()
+        last = await Chunk.objects.of(run.pk).alast()
+        last.pk, last.seq, last.text = last.pk + 1, last.seq + 1, "forged\n"
+        await last.asave(force_insert=True)
+        self.assertEqual(await self.found(), "Chunk 2 or a later one was added behind the end.")
+
     async def test_a_successor_goes_on_where_the_chain_was(self):
         for text in ("one", "two", "three"):
             await self.record(text)
