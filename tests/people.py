@@ -1,8 +1,13 @@
 """The people of every test: who owns a run, who may not see it, who only looks."""
 
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 
-from django.contrib.auth.models import Permission, User
+from django.apps import apps
+from django.contrib.auth.models import Group, Permission, User
+
+MIGRATIONS = Path(__file__).resolve().parent.parent / "runs" / "migrations"
 
 
 @dataclass(frozen=True)
@@ -30,3 +35,13 @@ def make_people() -> People:
         auditor=auditor,
         root=make_user("root", is_staff=True, is_superuser=True),
     )
+
+
+def auditors_group() -> Group:
+    """As migrated: tests that truncate tables take it with them."""
+    for path in sorted(MIGRATIONS.glob("0*.py")):
+        migration = import_module(f"runs.migrations.{path.stem}")
+        for name in ("make_group", "let_auditors_view"):
+            if step := getattr(migration, name, None):
+                step(apps, None)
+    return Group.objects.get(name="Auditors")

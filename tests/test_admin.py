@@ -23,7 +23,7 @@ from runs.streaming.chain import beginning, values_after
 from runs.streaming.reading import rows_after
 from runs.streaming.wire import chunk_json
 from tests.factories import make_run
-from tests.people import make_user
+from tests.people import auditors_group, make_user
 
 auditors = import_module("runs.migrations.0002_auditors")
 # Looking for every static file before each test would take longer than the tests.
@@ -31,10 +31,8 @@ quick = override_settings(WHITENOISE_AUTOREFRESH=True)
 
 
 def make_auditor():
-    # Tests that truncate tables take the migrated group with them.
-    auditors.make_group(apps, None)
     auditor = make_user("auditor")
-    auditor.groups.add(Group.objects.get(name="Auditors"))
+    auditor.groups.add(auditors_group())
     return auditor
 
 
@@ -107,9 +105,8 @@ class EntranceTests(TestCase):
 
 class GroupTests(TestCase):
     def test_auditors_may_view_runs_and_chunks_however_often_the_group_is_made(self):
-        auditors.make_group(apps, None)
-        auditors.make_group(apps, None)
-        group = Group.objects.get(name="Auditors")
+        auditors_group()
+        group = auditors_group()
         names = sorted(p.codename for p in group.permissions.all())
         models = [
             "accessevent",

@@ -15,7 +15,7 @@ from runs.access import AccessEvent
 from runs.models import Limit, Status
 from runs.web import replaying
 from tests.factories import make_run
-from tests.people import make_user
+from tests.people import auditors_group, make_user
 
 from .asgi_client import Call, session_of
 from .test_access import AccessCase, told
@@ -55,7 +55,7 @@ class ChangedTests(AccessCase):
             (event.action, event.actor_name, event.subject, event.address),
             ("admin_add", "root", "carol", "127.0.0.1"),
         )
-        auditors = Group.objects.get(name="Auditors")
+        auditors = auditors_group()
         may = Permission.objects.get(codename="view_run")
         self.save(
             f"{path}{carol.pk}/change/", is_staff="on", is_superuser="on", email="c@d.org",
@@ -138,7 +138,7 @@ class ChangedTests(AccessCase):
         clerk = make_user("clerk", is_staff=True)
         clerk.user_permissions.set(Permission.objects.filter(codename__endswith="_limit"))
         auditor = make_user("new auditor")
-        auditor.groups.add(Group.objects.get(name="Auditors"))
+        auditor.groups.add(auditors_group())
         path = f"/admin/runs/limit/{limit.pk}/change/"
         for user in (clerk, auditor):
             page = self.get(user, path)
@@ -177,7 +177,7 @@ class ChangedTests(AccessCase):
 class ReadTests(AccessCase):
     def setUp(self):
         super().setUp()
-        group = Group.objects.get(name="Auditors")
+        group = auditors_group()
         self.auditor.groups.add(group)
         data = '{"text/plain": "42", "text/html": "<b>42</b>"}'
         chunks = ["a\n", {"text": "42", "stream": "result", "data": data}, "c\n"]

@@ -177,7 +177,7 @@ class TroubleTests(BrowserTestCase):
         self.site.request("DELETE", f"/api/runs/{run['id']}")
         self.page.evaluate("document.querySelector('[data-log]').scrollTop = 600_000")
 
-        expect(self.page.locator("[data-connection]")).to_contain_text("no such run")
+        expect(self.page.locator("[data-connection]")).to_contain_text("deleted on")
 
     def test_a_network_that_is_gone_is_said(self):
         self.expected = ["ERR_INTERNET_DISCONNECTED"]
