@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from django.conf import settings
 
 from .. import metrics
-from ..models import ACTIVE, Run, Status, Usage
+from ..models import ACTIVE, Limit, Run, Status, Usage
 from ..sandboxes.base import Backend
 from ..streaming import database
 from ..streaming.feed import announce, feeds
@@ -26,6 +27,8 @@ SHARED_LOOK_SECONDS = 3.0
 STOP_SECONDS = 8.0
 # What is printed beyond a limit until the next look is kept all the same.
 LIMIT_SECONDS = 2.0
+# How often it is counted, by the minute, while nobody's output is limited.
+COUNT_SECONDS = 60.0
 FORGET_SECONDS = 600.0
 SWEEP_SECONDS = 60.0
 RETAIN_SECONDS = 3600.0
@@ -47,6 +50,7 @@ class Executor:
         # One user leaves a tenth of the places to the others.
         self._most_of_one = limit - limit // 10
         self._contact = Contact(settings.LEASE_SECONDS)
+        self._count_at = 0.0
         self._strays: set[int] = set()
         self._deliverer = Deliverer()
         self._recorder = Recorder(feeds.deliver)
@@ -261,6 +265,11 @@ class Executor:
         """Count what is printed; end runs that go on although their owner's limit is reached."""
         if not self._carriers:
             return
+        # It holds up what is being stored, so without a need it is done now and then.
+        is_due = time.monotonic() >= self._count_at
+        if not is_due and not await database.read(Limit.objects.speak_of_output):
+            return
+        self._count_at = time.monotonic() + COUNT_SECONDS
         # Runs that print nothing use nothing, and may go on.
         printed = await database.write(Run.objects.count_output, self.name)
         if not printed:

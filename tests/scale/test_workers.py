@@ -82,7 +82,10 @@ class FrozenTests(ClusterCase):
         sleeper = self.worker()
         # With so much to store at once that it takes a transaction of several statements.
         for _ in range(2):
-            self.web.launch("while echo out; do echo err >&2; done")
+            self.web.launch(
+                "import os\nwhile True:\n    os.write(1, b'out\\n')\n    os.write(2, b'err\\n')\n",
+                kind="python",
+            )
         until(lambda: all(self.rows("last_seq").values()))
         until(lambda: self.has_frozen_in_transaction(sleeper))
         self.worker()
