@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from ..access import AccessEvent, Action, add
 from ..models import ACTIVE, Deletion, Hold, RetentionRule, Run
+from ..models.standing import kept_bytes
 from . import database
 from .deletion import Refused, decide, steps
 from .forgetting import forget_access
@@ -159,7 +160,7 @@ def stored_bytes(run: Run) -> int:
     """What is stored of its output: not what the output cap dropped."""
     if run.output_deleted:
         return 0
-    return run.output_bytes - (run.dropped["bytes"] if run.dropped else 0)
+    return kept_bytes(run.output_bytes, run.dropped)
 
 
 # --- doing it ----------------------------------------------------------------------
