@@ -24,7 +24,7 @@ from ..streaming import database
 from ..streaming.feed import announce, feeds
 from ..streaming.hints import hints
 from .backends import make_backend
-from .executor import Executor
+from .executor import WORKERS, Executor
 from .lock import AlreadyExecuting, ExecutorLock
 
 if settings.IS_SHARED:
@@ -47,7 +47,6 @@ __all__ = [
 ]
 
 STOPPED = "The server was stopped."
-WORKERS = "executors"
 STDIN_SECONDS = 5.0
 
 _executor: Executor | None = None
@@ -193,6 +192,7 @@ async def work(concurrency: int, stopping: asyncio.Event, ready) -> None:
     try:
         ready()
         await stopping.wait()
+        executor.claim_no_more()
         await _cancelled([fetching])
         # Still heard meanwhile: cancels and stdin of what goes on.
         await executor.drain(settings.GRACE_SECONDS, STOPPED)
@@ -215,7 +215,9 @@ def _hear(message: dict) -> None:
     """What another process wants of this worker."""
     if _executor is None:
         return
-    if message["type"] == "cancel":
+    if message["type"] == "released":
+        _executor.wake_from_thread()
+    elif message["type"] == "cancel":
         _executor.end_from_thread(message["run"])
     elif message["type"] == "stdin":
         task = asyncio.ensure_future(_answer_stdin(message))

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from django.conf import settings
 
@@ -11,7 +12,8 @@ from .. import metrics
 from ..models import ACTIVE, Limit, Run, Status, Usage
 from ..sandboxes.base import Backend
 from ..streaming import database
-from ..streaming.feed import announce, feeds
+from ..streaming.feed import announce, announce_stored, feeds
+from ..streaming.hints import hints
 from ..streaming.recorder import Recorder
 from ..streaming.retention import retain
 from .carrier import Carrier
@@ -20,6 +22,8 @@ from .webhooks import Deliverer
 
 log = logging.getLogger(__name__)
 
+# The group of the channel layer that all workers listen to.
+WORKERS = "executors"
 # How long it takes at most until runs and cancels of other processes are noticed.
 LOOK_SECONDS = 1.0
 # Where jobs tell of runs this finds those whose job was lost.
@@ -100,7 +104,7 @@ class Executor:
 
     async def stop(self, error: str) -> None:
         """End every run as cancelled with `error`, then everything else."""
-        self._stopping = True
+        self.claim_no_more()
         for carrier in self._carriers.values():
             carrier.end(Status.CANCELLED, error)
         if self._carrying:
@@ -111,13 +115,23 @@ class Executor:
         await self._deliverer.stop()
         await self._recorder.close()
         await self.backend.close()
+        with suppress(TimeoutError):  # without a database the leases have to do
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._release_uncarried()
+
+    def claim_no_more(self) -> None:
+        """What is queued is for others from here on."""
+        self._stopping = True
 
     async def drain(self, seconds: float, error: str) -> None:
         """Claim nothing more, hand over what another executor can go on with, let the
         rest end for so long, then stop()."""
-        self._stopping = True
-        if self.backend.can_attach:
-            await asyncio.gather(*map(self._hand_over, list(self._carriers.values())))
+        self.claim_no_more()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._release_uncarried()
+                if self.backend.can_attach:
+                    await asyncio.gather(*map(self._hand_over, list(self._carriers.values())))
         if self._carrying:
             await asyncio.wait(self._carrying, timeout=seconds)
         await self.stop(error)
@@ -129,7 +143,20 @@ class Executor:
         tasks = [task for task in self._carrying if task.get_name() == _task_name(carrier.run)]
         if tasks:
             await asyncio.wait(tasks, timeout=STOP_SECONDS)
-        await database.insist(Run.objects.release, carrier.run.pk, self.name)
+        await self._release(carrier.run.pk)
+
+    async def _release_uncarried(self) -> None:
+        """Let go of what was claimed for somebody who had stopped waiting for it."""
+        # Through the writer: a claim that is under way is done before.
+        for run_pk in await database.insist(Run.objects.starting_at, self.name):
+            if run_pk not in self._carriers:
+                await self._release(run_pk)
+
+    async def _release(self, run_pk: int) -> None:
+        if await database.insist(Run.objects.release, run_pk, self.name):
+            await announce_stored(run_pk)
+            # Others look by themselves, but later.
+            hints.post(WORKERS, {"type": "released"})
 
     async def carry_next(self) -> None:
         """Claim the run whose turn it is, if there is one, and carry it to its end."""
@@ -188,8 +215,8 @@ class Executor:
 
     async def _may_begin(self, run: Run) -> bool:
         """Whether we may still carry what was ours when the claim was made."""
-        if self._stopping and self._is_shared:
-            await database.insist(Run.objects.release, run.pk, self.name)
+        if self._stopping:
+            await self._release(run.pk)
             return False
         return True
 
@@ -250,7 +277,7 @@ class Executor:
             log.warning(
                 "Run %s is ours and nobody carries it: let go of.", run_id, extra={"run": run_id}
             )
-            await database.insist(Run.objects.release, run_pk, self.name)
+            await self._release(run_pk)
         self._strays = strays
 
     async def _living(self) -> dict[str, str]:

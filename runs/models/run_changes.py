@@ -132,8 +132,18 @@ class RunQuerySet(models.QuerySet):
     def release(self, pk: int, executor: str) -> bool:
         """Let a run that an executor holds go to whoever takes it next."""
         held = self.held_ones().filter(pk=pk, executor=executor)
+        # What was starting has run nothing yet, so it waits as it did before the claim.
+        back = held.filter(status=Status.STARTING).update(
+            status=Status.QUEUED, executor="", lease_until=None, waiting_for=""
+        )
         # Without the name, or the executor's own heartbeat would hold it again.
-        return held.update(executor="", lease_until=Now() - timedelta(seconds=1)) == 1
+        gone = back or held.update(executor="", lease_until=Now() - timedelta(seconds=1))
+        return gone == 1
+
+    def starting_at(self, executor: str) -> set[int]:
+        """The pks of runs that an executor has claimed and not begun."""
+        starting = self.held_ones().filter(executor=executor, status=Status.STARTING)
+        return set(starting.values_list("pk", flat=True))
 
     def claim(self, pk: int, executor: str, lease_seconds: float):
         """Hold a queued run, or one whose lease has run out; None if we cannot."""

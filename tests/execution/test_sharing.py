@@ -1,8 +1,10 @@
 """One of several executors: what it makes of leases when answers are late or lost."""
 
 import asyncio
+import threading
 from unittest import mock
 
+from asgiref.sync import sync_to_async
 from django.db import OperationalError
 from django.test import SimpleTestCase, override_settings
 
@@ -64,6 +66,40 @@ class SharedExecutorTests(CarryingTestCase):
         finally:
             await executor.stop("The test is over.")
 
+    async def test_a_claim_that_nobody_waits_for_any_more_is_let_go_of(self):
+        """As a job's is that is aborted by SIGTERM while the database answers."""
+        executor = await self.start()
+        claiming, go_on = threading.Event(), threading.Event()
+        claim_next = Run.objects.claim_next
+
+        def claim_late(*args):
+            claiming.set()
+            self.assertTrue(go_on.wait(10))
+            return claim_next(*args)
+
+        with mock.patch.object(Run.objects, "claim_next", claim_late, create=True):
+            job = asyncio.create_task(executor.carry_next())
+            self.assertTrue(await asyncio.to_thread(claiming.wait, 10))
+            # Not by the writer, which is held up.
+            run = await sync_to_async(make_run)(self.alice, Status.QUEUED)
+            executor.claim_no_more()
+            job.cancel()
+            draining = asyncio.create_task(executor.drain(0, "The test is over."))
+            go_on.set()
+            await draining
+        run = await Run.objects.aget(pk=run.pk)
+        self.assertEqual((run.status, run.executor, run.epoch), ("queued", "", 1))
+
+    async def test_what_has_begun_is_let_go_of_as_running(self):
+        run = await database.write(make_run, self.alice, Status.QUEUED)
+        run = await database.write(Run.objects.claim, run.pk, "me", 30)
+        self.assertTrue(await database.write(Run.objects.begin, run, "sandbox"))
+        self.assertEqual(await database.read(Run.objects.starting_at, "me"), set())
+        self.assertFalse(await database.write(Run.objects.release, run.pk, "other"))
+        self.assertTrue(await database.write(Run.objects.release, run.pk, "me"))
+        taken = await database.write(Run.objects.claim, run.pk, "other", 30)
+        self.assertEqual((taken.status, taken.executor, taken.epoch), ("running", "other", 2))
+
     async def test_who_froze_in_a_claim_has_not_claimed_what_is_anothers_now(self):
         run = await database.write(make_run, self.alice, Status.QUEUED)
         claimed = await database.write(self._claim_and_freeze, run.pk)
@@ -118,6 +154,25 @@ class SandboxElsewhereTests(CarryingTestCase):
         await recorder.close()
         self.assertEqual(backend.calls, ["leave"])
         self.assertEqual((await Run.objects.aget(pk=run.pk)).status, "running")
+
+
+class StopTests(CarryingTestCase):
+    async def test_a_run_that_was_claimed_too_late_waits_for_the_next_start(self):
+        async with self.executing() as executor:
+            executor.claim_no_more()
+            run = await database.write(make_run, self.alice, Status.QUEUED)
+            await database.write(Run.objects.claim, run.pk, executor.name, 30)
+        run = await Run.objects.aget(pk=run.pk)
+        self.assertEqual((run.status, run.executor), ("queued", ""))
+        async with self.executing():
+            run = await self.ended(run)
+        self.assertEqual((run.status, run.epoch), ("succeeded", 2))
+
+    async def test_a_worker_that_hears_of_a_released_run_looks_at_once(self):
+        async with self.executing() as executor:
+            with mock.patch.object(executor, "wake_from_thread") as wake:
+                dispatch._hear({"type": "released"})
+        wake.assert_called_once_with()
 
 
 class WishTests(CarryingTestCase):
