@@ -119,6 +119,27 @@ class PlanTests(TestCase):
             (statement,) = cursor.fetchone()
         self.assertIn("INSERT INTO runs_chunk", statement)
 
+    def test_a_store_leaves_a_runs_row_on_its_page(self):
+        # So that none of the table's indexes has to learn of a new place.
+        Run.objects.bulk_create(
+            Run(owner=self.people.root, owner_name="root", kind="command", program="true",
+                status=Status.RUNNING, epoch=1)
+            for _ in range(50)
+        )  # fmt: skip
+        runs = list(Run.objects.filter(status=Status.RUNNING, epoch=1, executor=""))
+        pages = self.pages_of(runs)
+        for run in runs:
+            storing.store([Work(run.pk, 1, 0, [(1, 0, 0, "o", 0, "x\n", None)], 2, "x")])
+        self.assertEqual(self.pages_of(runs), pages)
+
+    def pages_of(self, runs: list[Run]) -> dict[int, int]:
+        pks = [run.pk for run in runs]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT id, (ctid::text::point)[0]::int FROM runs_run WHERE id = ANY(%s)", [pks]
+            )
+            return dict(cursor.fetchall())
+
     def test_what_limits_look_at_is_summed_up_by_indexes(self):
         for name in (QUEUE, "usage_of_owner"):
             # Who has launched a lot, long ago.
