@@ -120,7 +120,6 @@ DEBUG = env_flag("STREAMSITE_DEBUG")
 ALLOWED_HOSTS = env_list("STREAMSITE_ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[::1]"]
 
 INSTALLED_APPS = [
-    "daphne",
     "channels",
     "streamsite.apps.Admin",
     # Before auth: its createsuperuser and changepassword are ours, which are noted.
@@ -129,11 +128,12 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "whitenoise.runserver_nostatic",
+    # Before staticfiles: its runserver is Daphne's. Daphne itself is no app here, or every
+    # command would import Twisted.
+    "streamsite.apps.Streamsite",
     "django.contrib.staticfiles",
     "ninja",
     "axes",
-    "streamsite.apps.Streamsite",
 ]
 
 MIDDLEWARE = [

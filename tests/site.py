@@ -1,8 +1,11 @@
 """A real streamsite as a subprocess, for tests from end to end."""
 
+import atexit
+import functools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +25,8 @@ PASSWORD = "end to end password"
 class Site:
     """`manage.py quickstart` on a free port, with a token of its administrator.
 
-    Stopped and started again it keeps its data dir; close() removes it.
+    Stopped and started again it keeps its data dir; close() removes it. If not `fresh`,
+    somebody has started and stopped it before, and the token is of then.
     """
 
     command = "quickstart"
@@ -30,7 +34,7 @@ class Site:
     tells = re.compile(r"streamsite is at (http\S+)/")
     ready = "Ctrl-C"
 
-    def __init__(self, **environment: str):
+    def __init__(self, *, fresh: bool = False, **environment: str):
         self._directory = tempfile.TemporaryDirectory(prefix="streamsite-site-")
         self.data_dir = Path(self._directory.name)
         self._environment = {
@@ -47,6 +51,9 @@ class Site:
         self.url = ""
         self.printed: list[str] = []
         self._token = ""
+        if not fresh:
+            used, self._token = used_data_dir()
+            shutil.copytree(used, self.data_dir, dirs_exist_ok=True)
 
     def __enter__(self):
         self.start()
@@ -167,6 +174,19 @@ class Site:
             found += page["items"]
             after = page["next"]
         return found
+
+
+@functools.cache
+def used_data_dir() -> tuple[Path, str]:
+    """That of a site that has run once, and a token; what a first start makes takes longer
+    than the start."""
+    directory = Path(tempfile.mkdtemp(prefix="streamsite-used-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    with Site(fresh=True) as site:
+        token = site.token
+        site.stop()
+        shutil.copytree(site.data_dir, directory, dirs_exist_ok=True)
+    return directory, token
 
 
 def _parsed(body: bytes) -> dict | str:

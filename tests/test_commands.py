@@ -13,8 +13,14 @@ from pathlib import Path
 from unittest import skipUnless
 from unittest.mock import patch
 
+from daphne.server import Server as DaphneServer
 from django.conf import settings
-from django.core.management import CommandError, call_command
+from django.core.management import (
+    CommandError,
+    call_command,
+    get_commands,
+    load_command_class,
+)
 from django.db import connection
 from django.test import SimpleTestCase, TransactionTestCase, override_settings
 
@@ -366,3 +372,17 @@ class ProcessTests(TransactionTestCase):
         code, _, err = self.ended(second)
         self.assertEqual(code, 70)
         self.assertIn("── The server ended without ending this run", err)
+
+
+class StartTests(SimpleTestCase):
+    def test_commands_do_not_load_what_only_a_server_needs(self):
+        loaded = "import sys; print({'twisted', 'daphne', 'OpenSSL'} & sys.modules.keys())"
+        done = subprocess.run(
+            [sys.executable, "manage.py", "shell", "-v", "0", "-c", loaded],
+            cwd=settings.BASE_DIR, text=True, capture_output=True, timeout=60,
+        )  # fmt: skip
+        self.assertEqual(done.stdout, "set()\n", done.stderr)
+
+    def test_runserver_serves_sockets_and_streams(self):
+        command = load_command_class(get_commands()["runserver"], "runserver")
+        self.assertTrue(issubclass(command.server_cls, DaphneServer))

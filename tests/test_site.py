@@ -243,6 +243,8 @@ class FaultTests(SimpleTestCase):
         self.assertEqual((run["status"], run["error"]), ("cancelled", "The server was stopped."))
 
     def test_quickstart_again_on_the_same_data_loses_and_repeats_nothing(self):
+        self.site.close()
+        self.site = self.enterContext(Site(fresh=True))
         run = self.site.launch("echo kept")
         self.site.ended(run["id"])
         self.assertIn("Log in as admin", "".join(self.site.printed))

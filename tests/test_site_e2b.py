@@ -138,7 +138,7 @@ class E2BSiteTests(SimpleTestCase):
     def test_a_run_that_is_cancelled_while_its_sandbox_is_made_leaves_none(self):
         self.double.fault("create", delay=2)
         run = self.site.launch("echo never")
-        self.site.until(run["id"], lambda run: run["status"] == "starting")
+        self.site.until(run["id"], lambda run: self.double.calls.get("create"))
         self.assertEqual(self.site.request("POST", run["urls"]["cancel"])[0], 202)
         self.assertEqual(self.site.ended(run["id"], 2)["status"], "cancelled")
         self.site.until(run["id"], lambda run: not self.double.sandboxes and

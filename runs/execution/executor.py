@@ -115,9 +115,7 @@ class Executor:
         await self._deliverer.stop()
         await self._recorder.close()
         await self.backend.close()
-        with suppress(TimeoutError):  # without a database the leases have to do
-            async with asyncio.timeout(STOP_SECONDS):
-                await self._release_uncarried()
+        await _at_most(STOP_SECONDS, self._release_uncarried())
 
     def claim_no_more(self) -> None:
         """What is queued is for others from here on."""
@@ -127,11 +125,10 @@ class Executor:
         """Claim nothing more, hand over what another executor can go on with, let the
         rest end for so long, then stop()."""
         self.claim_no_more()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
-                await self._release_uncarried()
-                if self.backend.can_attach:
-                    await asyncio.gather(*map(self._hand_over, list(self._carriers.values())))
+        await _at_most(STOP_SECONDS, self._release_uncarried())
+        if self.backend.can_attach:
+            handing_over = asyncio.gather(*map(self._hand_over, list(self._carriers.values())))
+            await _at_most(2 * STOP_SECONDS, handing_over)
         if self._carrying:
             await asyncio.wait(self._carrying, timeout=seconds)
         await self.stop(error)
@@ -320,6 +317,13 @@ def _public_id(run_pk: int) -> str:
 
 def _task_name(run: Run) -> str:
     return f"run {run.public_id}"
+
+
+async def _at_most(seconds: float, work: Awaitable) -> None:
+    """What a stop can wait for: where the database is away the leases have to do."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await work
 
 
 async def _forever(what: Callable[[], Awaitable[None]], seconds: float) -> None:

@@ -7,6 +7,7 @@ from ...models import ApiToken
 
 class Command(BaseCommand):
     help = "Make, list and revoke the API tokens that let scripts act as a user."
+    requires_system_checks = []
 
     def add_arguments(self, parser):
         actions = parser.add_subparsers(dest="action", required=True)
