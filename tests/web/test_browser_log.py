@@ -246,6 +246,21 @@ class HostileTests(LogTestCase):
         more.click()
         expect(more).to_have_text("… 9,890,000 more characters")
 
+    def test_a_long_line_that_is_loaded_in_pages_and_unfolded_bit_by_bit(self):
+        self.ended("head -c 3000000 /dev/zero | tr '\\0' x; echo; seq 5000")
+        more = self.page.locator(".more")
+        length = f"{LOG}.querySelector('.text').textContent.length"
+        expect(more).to_have_text("… 2,990,000 more characters")
+        for left in ("2,890,000", "2,790,000"):
+            more.press("Enter")
+            expect(more).to_have_text(f"… {left} more characters")
+        unfolded = self.page.evaluate(length)
+        self.page.keyboard.press("G")
+        expect(more).to_have_count(0)
+        self.page.keyboard.press("g")
+        expect(more).to_have_text("… 2,790,000 more characters")
+        self.assertEqual(self.page.evaluate(length), unfolded)
+
     def test_a_bar_that_is_drawn_over_for_ever_asks_for_nothing(self):
         program = (
             "import sys\nfor n in range(12_000): sys.stdout.write(f'{n} ' + 'x' * 1000 + '\\r')\n"

@@ -3,6 +3,7 @@
 
 import { button, make } from "./elements.js";
 import { clock, counted } from "./format.js";
+import { extent, unfoldedText } from "./longline.js";
 
 const NUMBERS = new Intl.NumberFormat("en");
 
@@ -39,8 +40,9 @@ export const isBlock = (row) => row.event !== undefined || row.data !== undefine
 /** Draw the text of a row anew, after it went on. */
 export function fillText(element, row, draws) {
   const text = element.querySelector(".text");
-  text.replaceChildren(draws.drawText(row));
-  if (row.more) text.append(moreButton(row.more));
+  const { rest } = extent(row);
+  text.replaceChildren(draws.drawText(row), unfoldedText(row));
+  if (rest > 0) text.append(moreButton(rest));
 }
 
 const moreButton = (more) => button("more", `… ${counted(more, "more character")}`);

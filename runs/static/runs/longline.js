@@ -1,32 +1,40 @@
 // longline.js - shows the rest of a line that is too long to be drawn at once, in pieces.
 
-import { make } from "./elements.js";
-import { counted } from "./format.js";
 import { visible } from "./text.js";
 
 const PIECE = 100_000;
 const PAGE = 20;
 
+/** How many of the line's characters are to be drawn, and how many there are beside them. */
+export function extent(row) {
+  const shown = row.unfolded ?? row.text.length;
+  return { shown, rest: lengthOf(row) - shown };
+}
+
+/** What is drawn behind the row's own text. */
+export const unfoldedText = (row) => (row.unfolded ? row.whole.slice(row.text.length, row.unfolded) : "");
+
+const isOutgrown = (row) => row.more > row.moreThen && row.text.length + row.more > row.whole.length;
+
+function lengthOf(row) {
+  return row.whole === undefined || isOutgrown(row) ? row.text.length + row.more : row.whole.length;
+}
+
 /**
- * @param {{row: object, element: HTMLElement}|null} known  the row of the button
- * @param {HTMLButtonElement} button
+ * Draw a piece more of a row's line from now on.
+ * @param {(key: string) => object|undefined} current  the row of a key, which may be made anew meanwhile
  * @param {{model: object, source: object}} from
+ * @returns {Promise<object|undefined>} the row that is to be drawn again
  */
-export async function unfoldLine(known, button, from) {
-  if (!known) return;
-  const { row } = known;
-  button.disabled = true;
-  try {
-    row.whole ??= visible(lastOver(await lineOf(row, from)));
-  } finally {
-    button.disabled = false;
-  }
-  const shown = (row.unfolded ??= row.text.length);
-  row.unfolded = Math.min(row.whole.length, shown + PIECE);
-  button.before(make("span", "", row.whole.slice(shown, row.unfolded)));
-  const rest = row.whole.length - row.unfolded;
-  if (rest > 0) button.textContent = `… ${counted(rest, "more character")}`;
-  else button.remove();
+export async function unfold(row, current, from) {
+  const isKnown = row.whole !== undefined && !isOutgrown(row);
+  const whole = isKnown ? row.whole : visible(lastOver(await lineOf(row, from)));
+  const now = current(row.key);
+  if (!now) return;
+  now.whole = whole;
+  now.moreThen = now.more;
+  now.unfolded = Math.min(whole.length, extent(now).shown + PIECE);
+  return now;
 }
 
 // A carriage return begins the line again, as progress bars do.
@@ -59,8 +67,9 @@ async function* chunksFrom(seq, model, source) {
   const loaded = model.chunks.findIndex((chunk) => chunk.seq === seq);
   let after = seq - 1;
   if (loaded >= 0) {
-    yield* model.chunks.slice(loaded);
-    after = model.chunks.at(-1).seq;
+    const held = model.chunks.slice(loaded);
+    yield* held;
+    after = held.at(-1).seq;
   }
   while (after !== null) {
     const page = await source.after(after, PAGE);

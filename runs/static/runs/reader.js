@@ -26,6 +26,8 @@ export function makeReader(source, newScreen, bounds) {
   let generation = 0, jumps = 0, up = false, down = false;
   // What arrives while a page is asked for: it follows what that page will end with.
   let meanwhile = null;
+  // Rows that pages wrote into again: a line may go on in the next page.
+  let rewritten = new Set();
 
   const attached = () => high >= end.seq;
 
@@ -110,6 +112,10 @@ export function makeReader(source, newScreen, bounds) {
   const narrowed = () =>
     filter ? { streams: filter.streams ? [...filter.streams] : undefined, task: filter.task } : undefined;
 
+  function extend(items) {
+    for (const row of model.append(items)) rewritten.add(row);
+  }
+
   const upToEnd = (items) => (items.at(-1)?.seq > end.seq ? items.filter(({ seq }) => seq <= end.seq) : items);
 
   /** The seq up to which a page that was read forward says everything. */
@@ -121,7 +127,7 @@ export function makeReader(source, newScreen, bounds) {
     if (!meanwhile || high < since) return;
     meanwhile = null;
     high = end.seq;
-    model.append(arrived.filter(isKept));
+    extend(arrived.filter(isKept));
   }
 
   /** @param {() => number} kept  how many rows from the first must stay */
@@ -150,7 +156,7 @@ export function makeReader(source, newScreen, bounds) {
       if (mine !== generation) return false;
       const items = upToEnd(page.items);
       high = Math.max(high, reach(page));
-      model.append(items);
+      extend(items);
       joinMeanwhile(since);
       return true;
     } finally {
@@ -197,6 +203,12 @@ export function makeReader(source, newScreen, bounds) {
     toStart: () => toSeq(1),
     setEnd(value) {
       end = value;
+    },
+    /** Rows, since the last time, that look different now that later() or a jump has come. */
+    takeRewritten() {
+      const taken = rewritten;
+      if (taken.size) rewritten = new Set();
+      return taken;
     },
     /** Forget the jump that is under way. */
     cancel() {

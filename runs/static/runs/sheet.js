@@ -65,7 +65,8 @@ export function makeSheet(place, draws) {
     redraw(changed) {
       for (const row of changed) {
         const known = drawn.get(row.key);
-        if (known && !isBlock(row)) fillText(known.element, row, draws);
+        // One that was made anew is drawn by show().
+        if (known?.row === row && !isBlock(row)) fillText(known.element, row, draws);
       }
     },
     clear() {

@@ -9,7 +9,7 @@ import { makeGeometry } from "./geometry.js";
 import { makeHeights } from "./heights.js";
 import { makeHits } from "./hits.js";
 import { makeLoading } from "./loading.js";
-import { unfoldLine } from "./longline.js";
+import { unfold } from "./longline.js";
 import { makeReader } from "./reader.js";
 import { makeSheet } from "./sheet.js";
 
@@ -126,6 +126,7 @@ export function makeView(frame, source, on) {
 
   function render() {
     scheduled = false;
+    redraw(reader.takeRewritten());
     takePending();
     heights.refresh();
     lay();
@@ -203,6 +204,10 @@ export function makeView(frame, source, on) {
     const { lines, changed } = reader.append(chunks, following);
     if (!following) fresh += lines;
     else reader.trim(model.rows.length - MOST_ELEMENTS);
+    redraw(changed);
+  }
+
+  function redraw(changed) {
     for (const row of changed) heights.forget(row);
     sheet.redraw(changed);
   }
@@ -350,7 +355,22 @@ export function makeView(frame, source, on) {
   function clicked(event) {
     const { target } = event;
     if (target.closest(".n")) clickedNumber(event);
-    else if (target.closest(".more")) unfoldLine(sheet.rowAt(target), target.closest(".more"), { model, source }).catch(failed);
+    else if (target.closest(".more")) unfoldLine(target.closest(".more")).catch(failed);
+  }
+
+  async function unfoldLine(button) {
+    const known = sheet.rowAt(button), isFocused = button === document.activeElement;
+    if (!known) return;
+    button.disabled = true;
+    try {
+      const current = (key) => model.rows.find((row) => row.key === key);
+      const row = await unfold(known.row, current, { model, source });
+      if (row) redraw([row]);
+    } finally {
+      button.disabled = false;
+    }
+    if (isFocused) known.element.querySelector(".more")?.focus({ preventScroll: true });
+    schedule();
   }
 
   function clickedNumber(event) {

@@ -77,6 +77,16 @@ async ({ load, equal, ok, settled }) => {
       equal([last(reader), reader.attached], [5010, true]);
     },
 
+    "reader: a line that goes on in the next page is to be drawn again": async () => {
+      const { source, reader } = makeLog(0);
+      source.stored.push(line(1, { text: "a\nb" }), line(2, { line: 1, text: "egins\n" }));
+      reader.reset({ seq: 2, lines: 2 }, source.stored.slice(0, 1));
+      equal(reader.takeRewritten().size, 0);
+      await reader.later();
+      equal([...reader.takeRewritten()].map(({ text }) => text), ["begins"]);
+      equal(reader.takeRewritten().size, 0);
+    },
+
     "reader: what arrives while a page is loaded is not lost": async () => {
       const { source, reader } = makeLog(5000);
       reader.reset(at(5000), run(1, 100));
