@@ -29,7 +29,8 @@ def open_browser():
     global _site, _browser, _login
     if not CHROMIUM:
         return
-    _site = _shared.enter_context(Site())
+    # Tests of what is noticed then wait for it.
+    _site = _shared.enter_context(Site(STREAMSITE_VIEWER_RECHECK_SECONDS="3"))
     playwright = _shared.enter_context(sync_playwright())
     _browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
     _shared.callback(_browser.close)
