@@ -8,12 +8,15 @@ from runs.streaming import database
 settings.WHITENOISE_AUTOREFRESH = True
 
 
-def pytest_collection_modifyitems(items):
+def pytest_itemcollected(item):
     """For `-n 2`: what keeps a processor busy by itself in one process, the rest beside it."""
-    for item in items:
-        heavy = item.get_closest_marker("browser") or "tests/scale/" in item.nodeid
-        group = "heavy" if heavy else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+    heavy = item.get_closest_marker("browser") or "tests/scale/" in item.nodeid
+    group = "heavy" if heavy else item.nodeid.partition("::")[0]
+    item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
     # It takes longest, so it begins first.
     items.sort(key=lambda item: item.get_closest_marker("xdist_group").args != ("heavy",))
 
