@@ -11,7 +11,6 @@ worker that holds it. What a job or a message says may get lost: the run's row d
 import asyncio
 import os
 import secrets
-from contextlib import suppress
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -48,6 +47,7 @@ __all__ = [
 
 STOPPED = "The server was stopped."
 STDIN_SECONDS = 5.0
+CANCEL_AGAIN_SECONDS = 3.0
 
 _executor: Executor | None = None
 _lock: ExecutorLock | None = None
@@ -202,10 +202,12 @@ async def work(concurrency: int, stopping: asyncio.Event, ready) -> None:
 
 
 async def _cancelled(tasks: list[asyncio.Task]) -> None:
-    for task in tasks:
-        task.cancel()
-    with suppress(asyncio.CancelledError):
-        await asyncio.gather(*tasks, return_exceptions=True)
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        # Again if need be: a pool that waits for its database swallows it and goes on.
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_SECONDS)
 
 
 _answering: set[asyncio.Task] = set()

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextlib import suppress
 from unittest import mock
 
 from asgiref.sync import sync_to_async
@@ -173,6 +174,21 @@ class StopTests(CarryingTestCase):
             with mock.patch.object(executor, "wake_from_thread") as wake:
                 dispatch._hear({"type": "released"})
         wake.assert_called_once_with()
+
+
+class CancelTests(SimpleTestCase):
+    async def test_what_swallows_that_it_is_cancelled_is_cancelled_again(self):
+        async def stubborn() -> None:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+            await asyncio.sleep(60)
+
+        task = asyncio.create_task(stubborn())
+        await asyncio.sleep(0)
+        with mock.patch.object(dispatch, "CANCEL_AGAIN_SECONDS", 0.01):
+            async with asyncio.timeout(10):
+                await dispatch._cancelled([task])
+        self.assertTrue(task.cancelled())
 
 
 class WishTests(CarryingTestCase):

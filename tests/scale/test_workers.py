@@ -137,3 +137,19 @@ class StoppedTests(ClusterCase):
         self.assertEqual(self.web.run(later["id"])["status"], "queued")
         self.worker()
         self.assertEqual(self.web.ended(later["id"])["status"], "succeeded")
+
+    @pytest.mark.slow
+    def test_without_a_database_it_stops_all_the_same(self):
+        worker = self.worker()
+        run = self.web.launch("while :; do echo on; sleep 0.1; done")
+        self.until_all("running")
+        self.cluster.postgresql.stop()
+        try:
+            worker.send(signal.SIGTERM)
+            self.assertEqual(worker.process.wait(60), 0)
+        finally:
+            self.cluster.postgresql.start()
+        self.worker()
+        run = self.web.ended(run["id"])
+        self.assertEqual(run["status"], "lost")
+        self.assertIn("not known", self.web.chunks(run["id"])[-1]["text"])
