@@ -99,6 +99,8 @@ class Carrier:
             await self._give_up()
 
     async def _execute(self, recording: Recording) -> Outcome:
+        if self._early and not self._took_over:
+            return self._early  # nothing has been made for it that would have to be ended
         try:
             self._sandbox = await self._unless_ended(self._open_sandbox())
             if self._sandbox is None:

@@ -151,9 +151,9 @@ class Executor:
 
     async def _release(self, run_pk: int) -> None:
         if await database.insist(Run.objects.release, run_pk, self.name):
-            await announce_stored(run_pk)
             # Others look by themselves, but later.
             hints.post(WORKERS, {"type": "released"})
+            await announce_stored(run_pk)
 
     async def carry_next(self) -> None:
         """Claim the run whose turn it is, if there is one, and carry it to its end."""
@@ -219,6 +219,8 @@ class Executor:
 
     def _carry(self, run: Run) -> asyncio.Task:
         carrier = self._carriers[run.pk] = Carrier(run, self.backend, self._recorder)
+        if run.cancel_requested_at:
+            self._cancel(run.pk)  # before another executor let go of it
         announce(run)
         task = asyncio.create_task(carrier.carry(), name=_task_name(run))
         self._carrying.add(task)

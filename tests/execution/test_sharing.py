@@ -159,15 +159,28 @@ class SandboxElsewhereTests(CarryingTestCase):
 
 class StopTests(CarryingTestCase):
     async def test_a_run_that_was_claimed_too_late_waits_for_the_next_start(self):
-        async with self.executing() as executor:
-            executor.claim_no_more()
-            run = await database.write(make_run, self.alice, Status.QUEUED)
-            await database.write(Run.objects.claim, run.pk, executor.name, 30)
+        with mock.patch.object(dispatch.hints, "post") as post:
+            async with self.executing() as executor:
+                executor.claim_no_more()
+                run = await database.write(make_run, self.alice, Status.QUEUED)
+                await database.write(Run.objects.claim, run.pk, executor.name, 30)
+        post.assert_called_once_with(dispatch.WORKERS, {"type": "released"})
         run = await Run.objects.aget(pk=run.pk)
         self.assertEqual((run.status, run.executor), ("queued", ""))
         async with self.executing():
             run = await self.ended(run)
         self.assertEqual((run.status, run.epoch), ("succeeded", 2))
+
+    async def test_one_that_was_cancelled_before_it_was_let_go_of_is_not_begun(self):
+        run = await database.write(make_run, self.alice, Status.QUEUED)
+        await database.write(Run.objects.claim, run.pk, "other", 30)
+        self.assertTrue(await database.write(dispatch.cancel, run))
+        await database.write(Run.objects.release, run.pk, "other")
+        async with self.executing():
+            run = await self.ended(run)
+        self.assertEqual((run.status, run.error), ("cancelled", "The run was cancelled."))
+        self.assertIsNone(run.started_at)
+        self.assertEqual(await self.text(run), "")
 
     async def test_a_worker_that_hears_of_a_released_run_looks_at_once(self):
         async with self.executing() as executor:

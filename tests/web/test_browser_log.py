@@ -261,6 +261,18 @@ class HostileTests(LogTestCase):
         expect(more).to_have_text("… 2,790,000 more characters")
         self.assertEqual(self.page.evaluate(length), unfolded)
 
+    def test_an_unfolded_line_that_is_written_over_shows_what_is_there_now(self):
+        program = "printf %020000d 1; read go; printf '\\rshort\\033[K\\n'"
+        run = self.launch(program, stdin=True)
+        more = self.page.locator(".more")
+        more.click()
+        expect(more).to_have_count(0)
+        with self.site.socket(run["id"]) as socket:
+            socket.recv(10)
+            socket.send('{"type": "stdin", "task": 0, "text": "go\\n"}')
+            self.wait_for_status("Succeeded")
+        expect(self.rows()).to_have_text(["short"])
+
     def test_a_bar_that_is_drawn_over_for_ever_asks_for_nothing(self):
         program = (
             "import sys\nfor n in range(12_000): sys.stdout.write(f'{n} ' + 'x' * 1000 + '\\r')\n"

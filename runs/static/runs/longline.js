@@ -7,18 +7,21 @@ const PAGE = 20;
 
 /** How many of the line's characters are to be drawn, and how many there are beside them. */
 export function extent(row) {
-  const shown = row.unfolded ?? row.text.length;
+  const shown = isUnfolded(row) ? row.unfolded : row.text.length;
   return { shown, rest: lengthOf(row) - shown };
 }
 
 /** What is drawn behind the row's own text. */
-export const unfoldedText = (row) => (row.unfolded ? row.whole.slice(row.text.length, row.unfolded) : "");
+export const unfoldedText = (row) => (isUnfolded(row) ? row.whole.slice(row.text.length, row.unfolded) : "");
+
+// Not one that was written over since, as progress bars are.
+const isUnfolded = (row) => row.unfolded !== undefined && row.text === row.textThen && row.more >= row.moreThen;
 
 const isOutgrown = (row) => row.more > row.moreThen && row.text.length + row.more > row.whole.length;
 
-function lengthOf(row) {
-  return row.whole === undefined || isOutgrown(row) ? row.text.length + row.more : row.whole.length;
-}
+const isKnown = (row) => isUnfolded(row) && !isOutgrown(row);
+
+const lengthOf = (row) => (isKnown(row) ? row.whole.length : row.text.length + row.more);
 
 /**
  * Draw a piece more of a row's line from now on.
@@ -27,14 +30,11 @@ function lengthOf(row) {
  * @returns {Promise<object|undefined>} the row that is to be drawn again
  */
 export async function unfold(row, current, from) {
-  const isKnown = row.whole !== undefined && !isOutgrown(row);
-  const whole = isKnown ? row.whole : visible(lastOver(await lineOf(row, from)));
+  const whole = isKnown(row) ? row.whole : visible(lastOver(await lineOf(row, from)));
   const now = current(row.key);
   if (!now) return;
-  now.whole = whole;
-  now.moreThen = now.more;
-  now.unfolded = Math.min(whole.length, extent(now).shown + PIECE);
-  return now;
+  const unfolded = Math.min(whole.length, extent(now).shown + PIECE);
+  return Object.assign(now, { whole, unfolded, textThen: now.text, moreThen: now.more });
 }
 
 // A carriage return begins the line again, as progress bars do.
